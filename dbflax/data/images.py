@@ -1,0 +1,188 @@
+"""Image files and uint8 arrays: reading, cropping, resizing, writing.
+
+Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
+[-1, 1] inside (`to_float`, `to_uint8`).
+"""
+
+import os
+import pathlib
+import struct
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dbflax import errors
+
+# Checked in the header, before a single pixel is decoded.
+MAX_PIXELS = 80_000_000
+# Formats that Pillow may lack (HEIC) are listed, so that such a photo ends in
+# a message instead of being passed over in silence.
+SUFFIXES = (
+  *('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff'),
+  *('.ppm', '.avif', '.heic', '.heif'),
+)
+CROPS = ('centre', 'pad')
+# What Pillow's decoders raise on files that are damaged or no image.
+_DECODE_ERRORS = (
+  *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError),
+  *(TypeError, struct.error),
+)
+
+
+def list_photos(folder) -> list[pathlib.Path]:
+  """The image files of `folder`, in the order of their names.
+
+  Raises:
+    UserError: the folder is missing, no folder, or holds no image.
+  """
+  folder = pathlib.Path(folder).expanduser()
+  if folder.is_file():
+    raise errors.UserError(
+      f"'{folder}' is a file; give the folder that holds the photos"
+    )
+  if not folder.is_dir():
+    raise errors.UserError(
+      f"no photo folder '{folder}'; give the path of a folder with 3-5 photos"
+    )
+  photos = sorted(
+    path
+    for path in folder.iterdir()
+    if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+  )
+  if not photos:
+    raise errors.UserError(
+      f"no photo in '{folder}'; put 3-5 files there ({', '.join(SUFFIXES)})"
+    )
+  return photos
+
+
+def load(source, name: str = '') -> np.ndarray:
+  """Reads an image file as uint8 RGB [H, W, 3], as a viewer would show it.
+
+  EXIF rotation is applied, transparency is laid over white, and grey, palette,
+  CMYK and 16-bit images become 8-bit RGB.
+
+  Args:
+    source: a path, or an open binary file.
+    name: what error messages call it; by default the path.
+
+  Raises:
+    UserError: unreadable, truncated, not an image, or over MAX_PIXELS.
+  """
+  name = name or str(source)
+  try:
+    with warnings.catch_warnings():
+      # Pillow warns about size on its own; `_check_size` refuses earlier.
+      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+      with Image.open(source) as image:
+        _check_size(image.size, name)
+        return _to_rgb(ImageOps.exif_transpose(image))
+  except Image.DecompressionBombError as error:
+    raise errors.UserError(f"'{name}': {error}; scale it down") from error
+  except Image.UnidentifiedImageError as error:
+    raise errors.UserError(
+      f"cannot read '{name}': not an image that Pillow knows; "
+      'save it as PNG or JPEG, or remove it'
+    ) from error
+  except _DECODE_ERRORS as error:
+    raise errors.UserError(
+      f"cannot read '{name}': {' '.join(str(error).split())}; "
+      'replace or remove it'
+    ) from error
+
+
+def _check_size(size, name):
+  """Raises UserError if an image of `size` (W, H) is too large to decode."""
+  if size[0] * size[1] > MAX_PIXELS:
+    raise errors.UserError(
+      f"'{name}' has {size[0]} x {size[1]} pixels, more than the "
+      f'{MAX_PIXELS // 1_000_000} million allowed; scale it down'
+    )
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+  """uint8 [H, W, 3] of a Pillow image of any mode."""
+  if image.mode.startswith('I'):
+    # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
+    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    grey = np.round(grey / 257).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+  if image.has_transparency_data:
+    image = image.convert('RGBA')
+    white = Image.new('RGBA', image.size, 'white')
+    image = Image.alpha_composite(white, image)
+  return np.asarray(image.convert('RGB'))
+
+
+def square(image: np.ndarray, crop: str = 'centre') -> np.ndarray:
+  """Makes [H, W, 3] square.
+
+  Args:
+    image: uint8 [H, W, 3].
+    crop: 'centre' keeps the middle of the longer side; 'pad' keeps the whole
+      image and repeats the border pixels along the shorter side.
+
+  Returns:
+    uint8 [s, s, 3], s the shorter side ('centre') or the longer one ('pad').
+  """
+  if crop not in CROPS:
+    raise ValueError(f'crop {crop!r} is none of {CROPS}')
+  height, width = image.shape[:2]
+  if crop == 'pad':
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
+    return np.pad(image, margins, mode='edge')
+  side = min(height, width)
+  top, left = (height - side) // 2, (width - side) // 2
+  return image[top : top + side, left : left + side]
+
+
+def resize(image: np.ndarray, resolution: int) -> np.ndarray:
+  """Scales a square uint8 image to [resolution, resolution, 3], antialiased."""
+  if image.shape[:2] == (resolution, resolution):
+    return image
+  # Lanczos widens its support when it shrinks, so it antialiases.
+  scaled = Image.fromarray(image).resize(
+    (resolution, resolution), Image.Resampling.LANCZOS
+  )
+  return np.asarray(scaled)
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+  """uint8 [...] to float32 in [-1, 1]."""
+  return np.asarray(image, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(image) -> np.ndarray:
+  """Float [...] in [-1, 1] to uint8, rounded; the inverse of `to_float`."""
+  image = np.asarray(image, np.float32)
+  return np.round(np.clip((image + 1) * 127.5, 0, 255)).astype(np.uint8)
+
+
+def save_png(path, image: np.ndarray) -> None:
+  """Writes uint8 [H, W, 3] losslessly; `path` is whole or absent."""
+  if image.dtype != np.uint8:
+    raise TypeError(f'{image.dtype} image; convert it with to_uint8 first')
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(f'.{path.name}.partial')
+  Image.fromarray(image).save(partial, format='PNG')
+  os.replace(partial, path)
+
+
+def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+  """Lays uint8 [N, h, w, 3] out row by row on white, `gap` pixels apart."""
+  count, height, width = images.shape[:3]
+  rows = -(-count // columns)
+  sheet = np.full(
+    (rows * (height + gap) - gap, columns * (width + gap) - gap, 3),
+    255,
+    np.uint8,
+  )
+  for index, image in enumerate(images):
+    top = index // columns * (height + gap)
+    left = index % columns * (width + gap)
+    sheet[top : top + height, left : left + width] = image
+  return sheet

@@ -1,0 +1,47 @@
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+
+from dbflax.data import batches
+
+SIZES = st.integers(1, 17)
+
+
+@hypothesis.given(num_examples=SIZES, batch=SIZES, seed=st.integers(0, 99))
+def test_every_epoch_visits_each_example_once(num_examples, batch, seed):
+  steps = num_examples * 2
+  order = np.concatenate(
+    [
+      batches.indices(seed, 'photos', step, num_examples, batch)
+      for step in range(steps)
+    ]
+  )
+  whole = len(order) // num_examples
+  for epoch in order[: whole * num_examples].reshape(whole, num_examples):
+    np.testing.assert_array_equal(np.sort(epoch), np.arange(num_examples))
+
+
+def test_a_step_needs_no_history():
+  forwards = [batches.indices(3, 'photos', step, 5, 2) for step in range(40)]
+  batches._permutation.cache_clear()
+  backwards = [
+    batches.indices(3, 'photos', step, 5, 2) for step in reversed(range(40))
+  ]
+  np.testing.assert_array_equal(forwards, backwards[::-1])
+
+
+def test_order_does_not_depend_on_the_batch_size():
+  ones = [batches.indices(0, 'photos', step, 5, 1) for step in range(30)]
+  threes = [batches.indices(0, 'photos', step, 5, 3) for step in range(10)]
+  np.testing.assert_array_equal(np.ravel(ones), np.ravel(threes))
+
+
+def test_seed_stream_and_epoch_each_change_the_order():
+  first = batches.indices(0, 'photos', 0, 100, 100)
+  others = [
+    batches.indices(1, 'photos', 0, 100, 100),
+    batches.indices(0, 'class images', 0, 100, 100),
+    batches.indices(0, 'photos', 1, 100, 100),
+  ]
+  for other in others:
+    assert (first != other).any()
