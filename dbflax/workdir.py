@@ -1,0 +1,283 @@
+"""The folder of a run: every path in it, and steps that know their inputs.
+
+    run.json       the config that owns the folder
+    identifier/    the identifier and its token ids
+    embeddings/    text embeddings of every prompt
+    prior/         class images, drawn by the frozen cascade
+    stage_1/ …     checkpoints and logs of each fine-tuned stage
+    samples/       the subject in every prompt
+    metrics/       the numbers
+    report/        index.html
+
+Each of these folders but the first is a step: a pure function of its inputs.
+`started.json` is written before anything else in it and `manifest.json` after
+everything else. Nothing is reused because a file exists: a step is skipped
+only if its manifest lists the same inputs and every file with its checksum.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dbflax import errors
+
+_log = logging.getLogger(__name__)
+
+MANIFEST = 'manifest.json'
+STARTED = 'started.json'
+# Endings of files that a killed process may leave half-written.
+PARTIAL = '.partial'
+
+
+def fingerprint(obj) -> str:
+  """sha256 (hex) of a value.
+
+  Mappings hash by sorted keys, lists and tuples alike, arrays by dtype, shape
+  and content, `pathlib.Path`s by the content of the file or folder they name
+  (never by their name), everything else as JSON.
+  """
+  text = json.dumps(_canonical(obj), sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(obj):
+  """`obj` as plain JSON data."""
+  if isinstance(obj, pathlib.Path):
+    return {'path': _path_fingerprint(obj)}
+  if hasattr(obj, '__array__'):
+    array = np.ascontiguousarray(obj)
+    content = hashlib.sha256(array.tobytes()).hexdigest()
+    return {'array': [str(array.dtype), list(np.shape(obj)), content]}
+  # ml_collections' ConfigDict has `items` but is no Mapping.
+  if isinstance(obj, Mapping) or hasattr(obj, 'items'):
+    return {str(key): _canonical(value) for key, value in obj.items()}
+  if isinstance(obj, (list, tuple)):
+    return [_canonical(value) for value in obj]
+  if obj is None or isinstance(obj, (bool, int, float, str)):
+    return obj
+  raise TypeError(f'cannot fingerprint a {type(obj).__name__}: {obj!r}')
+
+
+def _path_fingerprint(path: pathlib.Path):
+  """The sha256 of a file, or {relative path: sha256} of a folder."""
+  if path.is_dir():
+    return {name: file_fingerprint(path / name) for name in _files(path)}
+  return file_fingerprint(path)
+
+
+def file_fingerprint(path) -> str:
+  """sha256 (hex) of the content of a file."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def atomic_write(path, content: bytes) -> None:
+  """Writes a file that is, at any moment, absent, the old one or complete."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(f'.{path.name}{PARTIAL}')
+  with open(partial, 'wb') as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(partial, path)
+
+
+def write_json(path, value) -> None:
+  """Writes indented JSON, atomically."""
+  atomic_write(path, (json.dumps(value, indent=2) + '\n').encode())
+
+
+class Workdir:
+  """A run's folder; nothing is created before the first `claim` or `step`."""
+
+  def __init__(self, root, name: str = ''):
+    """`root` is the folder, `name` the config that must own it ('': any)."""
+    self.root = pathlib.Path(root).expanduser().absolute()
+    self.name = name
+
+  @property
+  def run_file(self) -> pathlib.Path:
+    return self.root / 'run.json'
+
+  @property
+  def identifier(self) -> pathlib.Path:
+    return self.root / 'identifier'
+
+  @property
+  def embeddings(self) -> pathlib.Path:
+    return self.root / 'embeddings'
+
+  @property
+  def prior(self) -> pathlib.Path:
+    return self.root / 'prior'
+
+  def stage(self, name: str) -> pathlib.Path:
+    return self.root / name
+
+  @property
+  def samples(self) -> pathlib.Path:
+    return self.root / 'samples'
+
+  @property
+  def metrics(self) -> pathlib.Path:
+    return self.root / 'metrics'
+
+  @property
+  def report(self) -> pathlib.Path:
+    return self.root / 'report'
+
+  def check(self, name: str = '') -> None:
+    """Raises UserError if a run of `name` could not use this folder.
+
+    Writes nothing, so it can come before all other checks.
+    """
+    name = name or self.name
+    owner = (_read_json(self.run_file) or {}).get('name', name)
+    if name and owner != name:
+      raise errors.UserError(
+        f"workdir '{self.root}' was made by config '{owner}', not '{name}'; "
+        'give another --workdir or remove it'
+      )
+    existing = self.root
+    while not existing.exists() and existing != existing.parent:
+      existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+      raise self._not_writable(f"'{existing}' is not a writable folder")
+
+  def claim(self, name: str = '') -> None:
+    """Creates the folder for the config `name`, or confirms that it owns it.
+
+    Raises:
+      UserError: another config made the folder, or it cannot be written.
+    """
+    name = name or self.name
+    self.check(name)
+    try:
+      if name and not self.run_file.exists():
+        write_json(self.run_file, {'name': name})
+      self.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise self._not_writable(error.strerror) from error
+
+  def _not_writable(self, reason) -> errors.UserError:
+    return errors.UserError(
+      f"cannot write workdir '{self.root}': {reason}; give another --workdir"
+    )
+
+  def step(
+    self,
+    name: str,
+    inputs: Mapping[str, Any],
+    build: Callable[[pathlib.Path], None],
+  ) -> pathlib.Path:
+    """Brings the step's folder up to date and returns it.
+
+    Args:
+      name: the step, which is also its folder's name.
+      inputs: all that the step's result depends on, by name (see
+        `fingerprint`).
+      build: writes the step's files into the folder it is given. After an
+        interruption it is called again with the same inputs and finds what
+        it had written, so it can resume.
+
+    Raises:
+      UserError: the folder is not writable, or holds files that no step made.
+    """
+    self.claim()
+    folder = self.root / name
+    prints = {key: fingerprint(value) for key, value in inputs.items()}
+    finished = _read_json(folder / MANIFEST)
+    if finished is not None:
+      reason = _difference(finished, prints) or _damage(folder, finished)
+      if not reason:
+        _log.info('%s: skipped, up to date', name)
+        return folder
+    else:
+      reason = self._resume_or_reason(folder, prints)
+    if reason:
+      self._wipe(folder)
+    _log.info('%s: %s', name, f'rebuilt, {reason}' if reason else 'running')
+    write_json(folder / STARTED, {'inputs': prints})
+    build(folder)
+    write_json(
+      folder / MANIFEST, {'inputs': prints, 'files': _checksums(folder)}
+    )
+    return folder
+
+  def _resume_or_reason(self, folder, prints) -> str:
+    """'' if an unfinished `folder` can be built upon, else why it cannot."""
+    started = _read_json(folder / STARTED)
+    if started is not None:
+      reason = _difference(started, prints)
+      if not reason:
+        _log.info('%s: resumed', folder.name)
+      return reason
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+      raise errors.UserError(
+        f"'{folder}' was not made by dbflax; move it away or give another "
+        '--workdir'
+      )
+    return ''
+
+  def _wipe(self, folder) -> None:
+    """Removes a folder; killed half-way, it never looks like a step again."""
+    trash = self.root / f'.trash{PARTIAL}'
+    shutil.rmtree(trash, ignore_errors=True)
+    os.replace(folder, trash)
+    shutil.rmtree(trash)
+
+
+def _read_json(path):
+  """The object in a JSON file; None if it is missing or unreadable."""
+  try:
+    content = json.loads(path.read_bytes())
+  except (OSError, ValueError):
+    return None
+  return content if isinstance(content, dict) else None
+
+
+def _difference(record, prints) -> str:
+  """Which inputs differ from those in a manifest, in words; '' if none."""
+  old = record.get('inputs', {})
+  changed = sorted(
+    key for key in old.keys() | prints.keys() if old.get(key) != prints.get(key)
+  )
+  return f'{", ".join(changed)} changed' if changed else ''
+
+
+def _damage(folder, manifest) -> str:
+  """Which listed file is missing or altered, in words; '' if none is."""
+  for name, (size, checksum) in manifest.get('files', {}).items():
+    path = folder / name
+    if not path.is_file():
+      return f'{name} is missing'
+    # The size first: it spares reading most damaged files.
+    if path.stat().st_size != size or file_fingerprint(path) != checksum:
+      return f'{name} was altered'
+  return ''
+
+
+def _checksums(folder) -> dict[str, tuple[int, str]]:
+  """{relative path: (bytes, sha256)} of the files that a step made."""
+  return {
+    name: ((folder / name).stat().st_size, file_fingerprint(folder / name))
+    for name in _files(folder)
+    if name not in (MANIFEST, STARTED)
+  }
+
+
+def _files(folder) -> list[str]:
+  """Relative paths of all files below `folder`, sorted; no partial ones."""
+  return sorted(
+    path.relative_to(folder).as_posix()
+    for path in folder.rglob('*')
+    if path.is_file() and path.suffix != PARTIAL
+  )

@@ -1,0 +1,183 @@
+import logging
+import os
+import pathlib
+
+import ml_collections
+import numpy as np
+import pytest
+
+from dbflax import errors, workdir
+
+
+def builder(calls, text='made', fail=False):
+  """A step that records its calls and what it found in its folder."""
+
+  def build(folder):
+    calls.append(sorted(path.name for path in folder.iterdir()))
+    (folder / 'result.txt').write_text(text)
+    (folder / 'deep').mkdir(exist_ok=True)
+    (folder / 'deep' / 'more.txt').write_text(text)
+    if fail:
+      raise KeyboardInterrupt
+
+  return build
+
+
+def test_a_step_runs_once_for_the_same_inputs(tmp_path, caplog):
+  caplog.set_level(logging.INFO)
+  calls = []
+  for _ in range(2):
+    folder = workdir.Workdir(tmp_path).step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 1
+  assert (folder / 'result.txt').read_text() == 'made'
+  assert 'prior: skipped' in caplog.text
+
+
+def test_a_changed_input_rebuilds_from_nothing_and_is_named(tmp_path, caplog):
+  caplog.set_level(logging.INFO)
+  calls, run = [], workdir.Workdir(tmp_path)
+  run.step('prior', {'prompt': 'a dog', 'n': 3}, builder(calls))
+  run.step('prior', {'prompt': 'a cat', 'n': 3}, builder(calls, 'new'))
+  assert calls == [[workdir.STARTED]] * 2
+  assert (run.prior / 'result.txt').read_text() == 'new'
+  assert 'prior: rebuilt, prompt changed' in caplog.text
+  run.step('prior', {'prompt': 'a cat'}, builder(calls))
+  assert 'prior: rebuilt, n changed' in caplog.text
+
+
+def test_an_interrupted_step_finds_its_own_files(tmp_path):
+  calls, run = [], workdir.Workdir(tmp_path)
+  with pytest.raises(KeyboardInterrupt):
+    run.step('prior', {'n': 3}, builder(calls, fail=True))
+  assert not (run.prior / workdir.MANIFEST).exists()
+  run.step('prior', {'n': 3}, builder(calls))
+  assert calls[1] == ['deep', 'result.txt', workdir.STARTED]
+
+
+def test_an_interrupted_step_of_other_inputs_is_wiped(tmp_path):
+  calls, run = [], workdir.Workdir(tmp_path)
+  with pytest.raises(KeyboardInterrupt):
+    run.step('prior', {'n': 3}, builder(calls, fail=True))
+  run.step('prior', {'n': 4}, builder(calls))
+  assert calls[1] == [workdir.STARTED]
+
+
+@pytest.mark.parametrize('name', ['result.txt', 'deep/more.txt'])
+@pytest.mark.parametrize('damage', ['remove', 'same size', 'truncate'])
+def test_a_damaged_file_rebuilds_the_step(tmp_path, name, damage):
+  calls, run = [], workdir.Workdir(tmp_path)
+  folder = run.step('prior', {'n': 3}, builder(calls))
+  if damage == 'remove':
+    (folder / name).unlink()
+  else:
+    (folder / name).write_text('mode' if damage == 'same size' else 'm')
+  run.step('prior', {'n': 3}, builder(calls))
+  assert calls[1] == [workdir.STARTED]
+  assert (folder / name).read_text() == 'made'
+
+
+@pytest.mark.parametrize('content', ['', '{', '[]', 'null'])
+def test_a_broken_manifest_is_no_manifest(tmp_path, content):
+  calls, run = [], workdir.Workdir(tmp_path)
+  folder = run.step('prior', {'n': 3}, builder(calls))
+  (folder / workdir.MANIFEST).write_text(content)
+  run.step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 2
+
+
+def test_files_of_the_user_are_never_removed(tmp_path):
+  mine = tmp_path / 'samples' / 'mine.txt'
+  mine.parent.mkdir()
+  mine.touch()
+  with pytest.raises(errors.UserError, match='not made by dbflax'):
+    workdir.Workdir(tmp_path).step('samples', {}, builder([]))
+  assert mine.exists()
+
+
+def test_a_path_counts_by_content_and_not_by_name(tmp_path):
+  a, b = tmp_path / 'a', tmp_path / 'b'
+  for folder in (a, b):
+    folder.mkdir()
+    (folder / 'x.txt').write_text('same')
+  assert workdir.fingerprint(a) == workdir.fingerprint(b)
+  assert workdir.fingerprint(a / 'x.txt') == workdir.fingerprint(b / 'x.txt')
+  (b / 'x.txt').write_text('else')
+  assert workdir.fingerprint(a) != workdir.fingerprint(b)
+
+
+def test_fingerprints_tell_values_apart():
+  values = [
+    *(None, True, 1, 1.5, '1', [1], {'a': 1}, {'a': '1'}, {'b': 1}),
+    *(np.zeros(2), np.zeros(2, np.float32), np.zeros((1, 2)), np.ones(2)),
+    *(np.float32(0), [[1], 2], [1, [2]], [1, 2]),
+  ]
+  prints = [workdir.fingerprint(value) for value in values]
+  assert len(set(prints)) == len(values)
+
+
+def test_fingerprints_forget_order_and_container():
+  config = ml_collections.ConfigDict({'a': {'b': (1, 2)}, 'c': 'x'})
+  assert workdir.fingerprint(config) == workdir.fingerprint(
+    {'c': 'x', 'a': {'b': [1, 2]}}
+  )
+  with pytest.raises(TypeError, match='cannot fingerprint a object'):
+    workdir.fingerprint(object())
+
+
+def test_atomic_write_leaves_the_old_file_if_it_fails(tmp_path, monkeypatch):
+  path = tmp_path / 'a' / 'b.json'
+  workdir.atomic_write(path, b'old')
+
+  def fail(*_):
+    raise OSError('disk full')
+
+  monkeypatch.setattr(os, 'fsync', fail)
+  with pytest.raises(OSError, match='disk full'):
+    workdir.atomic_write(path, b'new')
+  assert path.read_bytes() == b'old'
+
+
+def test_another_config_does_not_get_the_folder(tmp_path):
+  workdir.Workdir(tmp_path, 'dog').claim()
+  workdir.Workdir(tmp_path, 'dog').claim()
+  for use in (workdir.Workdir.check, workdir.Workdir.claim):
+    with pytest.raises(errors.UserError, match="'dog', not 'teapot'"):
+      use(workdir.Workdir(tmp_path, 'teapot'))
+
+
+def test_check_writes_nothing(tmp_path):
+  workdir.Workdir(tmp_path / 'new' / 'run', 'dog').check()
+  assert not (tmp_path / 'new').exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(
+  tmp_path, monkeypatch
+):
+  file = tmp_path / 'file'
+  file.touch()
+  for root in (file, file / 'below'):
+    with pytest.raises(errors.UserError, match='cannot write workdir'):
+      workdir.Workdir(root, 'dog').check()
+  # Root may write anywhere, so the refusal of the system is acted.
+  monkeypatch.setattr(os, 'access', lambda *_: False)
+  with pytest.raises(errors.UserError, match='not a writable folder'):
+    workdir.Workdir(tmp_path / 'run', 'dog').check()
+
+
+def test_a_read_only_file_system_is_one_clear_line(tmp_path, monkeypatch):
+  def refuse(*_, **__):
+    raise OSError(30, 'Read-only file system')
+
+  monkeypatch.setattr(pathlib.Path, 'mkdir', refuse)
+  with pytest.raises(errors.UserError, match='Read-only file system'):
+    workdir.Workdir(tmp_path / 'run', 'dog').claim()
+
+
+def test_every_path_lies_in_the_root(tmp_path):
+  run = workdir.Workdir(tmp_path)
+  paths = [
+    *(run.run_file, run.identifier, run.embeddings, run.prior, run.samples),
+    *(run.metrics, run.report, run.stage('stage_1')),
+  ]
+  assert len(set(paths)) == len(paths)
+  assert all(path.parent == tmp_path for path in paths)
