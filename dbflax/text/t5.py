@@ -16,6 +16,7 @@ Parameter paths are the torch names of the public weights with `.N` written as
 DreamBooth keeps the text encoder frozen.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -73,6 +74,12 @@ def _normal(fan: int):
   return nn.initializers.normal(fan**-0.5)
 
 
+def _dense(dtype, name: str, features: int, fan: int) -> nn.Dense:
+  return nn.Dense(
+    features, use_bias=False, dtype=dtype, kernel_init=_normal(fan), name=name
+  )
+
+
 class RMSNorm(nn.Module):
   """x / sqrt(mean(x^2) + epsilon) * scale over the last axis, in float32."""
 
@@ -103,13 +110,7 @@ class SelfAttention(nn.Module):
     """Returns (output [B, L, D], the position bias [H, L, L] it used)."""
     length, d_model = x_BxLxD.shape[1:]
     inner = self.num_heads * self.d_kv
-    dense = lambda name, features, fan: nn.Dense(
-      features,
-      use_bias=False,
-      dtype=self.dtype,
-      kernel_init=_normal(fan),
-      name=name,
-    )
+    dense = functools.partial(_dense, self.dtype)
     heads = lambda y: y.reshape(*y.shape[:2], self.num_heads, self.d_kv)
     q = heads(dense('q', inner, d_model * self.d_kv)(x_BxLxD))
     k = heads(dense('k', inner, d_model)(x_BxLxD))
@@ -153,13 +154,7 @@ class DenseReluDense(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, 'B L D']) -> Float[Array, 'B L D']:
     d_model = x.shape[-1]
-    dense = lambda name, features, fan: nn.Dense(
-      features,
-      use_bias=False,
-      dtype=self.dtype,
-      kernel_init=_normal(fan),
-      name=name,
-    )
+    dense = functools.partial(_dense, self.dtype)
     gate = nn.gelu(dense('wi_0', self.d_ff, d_model)(x), approximate=True)
     value = dense('wi_1', self.d_ff, d_model)(x)
     return dense('wo', d_model, self.d_ff)(gate * value)
