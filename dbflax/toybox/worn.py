@@ -1,0 +1,135 @@
+"""Faces and accessories, drawn in the units of a figure's anchors."""
+
+from typing import NamedTuple
+
+from dbflax.toybox import shapes
+from dbflax.toybox.shapes import ACCENT, DARK, PINK, TEAR, WHITE, WORN
+
+EYE_ROWS = 5
+MOUTH_ROWS = 2
+WORN_ROWS = 5
+
+
+class Face(NamedTuple):
+  """An expression: eyes around the face's centre, mouth around its own."""
+
+  eyes: list[shapes.Shape]
+  mouth: list[shapes.Shape]
+
+
+def _eyes(w, h, paint, **columns) -> list[shapes.Shape]:
+  return [
+    shapes.shape(s * 0.42, 0.08, w, h, paint, gloss=0, puff=0.2, **columns)
+    for s in (-1, 1)
+  ]
+
+
+def _glints() -> list[shapes.Shape]:
+  return [
+    shapes.shape(s * 0.42 + 0.05, 0.16, 0.07, 0.08, WHITE, puff=0, line=0)
+    for s in (-1, 1)
+  ]
+
+
+def _arc(x, y, length, thick, bend, paint=DARK, **columns) -> shapes.Shape:
+  """A stroke along x; positive bend lifts its ends."""
+  return shapes.shape(
+    x, y, thick, length, paint, angle=90, bend=bend, puff=0, line=0, **columns
+  )
+
+
+def neutral() -> Face:
+  return Face(
+    eyes=[*_eyes(0.16, 0.2, DARK), *_glints()],
+    mouth=[_arc(0, 0, 0.2, 0.045, 0.2)],
+  )
+
+
+def happy() -> Face:
+  return Face(
+    eyes=[
+      *[_arc(s * 0.42, 0.16, 0.2, 0.07, -0.55) for s in (-1, 1)],
+      *[
+        shapes.shape(s * 0.72, -0.2, 0.15, 0.1, PINK, puff=0, line=0)
+        for s in (-1, 1)
+      ],
+    ],
+    mouth=[
+      shapes.shape(0, -0.04, 0.3, 0.19, DARK, taper=0.5, puff=0, line=0),
+      shapes.shape(0, -0.1, 0.17, 0.1, PINK, puff=0, line=0),
+    ],
+  )
+
+
+def sad() -> Face:
+  return Face(
+    eyes=[
+      *_eyes(0.15, 0.16, DARK),
+      *[
+        shapes.shape(
+          s * 0.42, 0.46, 0.24, 0.06, DARK, angle=-s * 28, puff=0, line=0
+        )
+        for s in (-1, 1)
+      ],
+      shapes.shape(
+        0.52, -0.3, 0.1, 0.17, TEAR, taper=-0.6, gloss=0.4, line=0
+      ),
+    ],
+    mouth=[_arc(0, -0.04, 0.24, 0.05, -0.4)],
+  )
+
+
+def sleepy() -> Face:
+  return Face(
+    eyes=[_arc(s * 0.42, 0.02, 0.22, 0.06, 0.35) for s in (-1, 1)],
+    mouth=[shapes.shape(0, -0.02, 0.1, 0.12, DARK, puff=0, line=0)],
+  )
+
+
+def none() -> list[shapes.Shape]:
+  return []
+
+
+def hat() -> list[shapes.Shape]:
+  return [
+    shapes.shape(0, 0.42, 0.62, 0.55, WORN, box=0.5, taper=-0.15, fur=0.3),
+    shapes.shape(0, 0.16, 0.64, 0.14, DARK, box=0.6, clip=1, line=0),
+    shapes.shape(0, 0.0, 1.15, 0.17, WORN, box=0.2, tint=0.9, fur=0.3),
+  ]
+
+
+def scarf() -> list[shapes.Shape]:
+  return [
+    shapes.shape(
+      -0.35, -0.75, 0.27, 0.75, WORN, box=0.6, angle=-8, tint=0.85, fur=0.6
+    ),
+    shapes.shape(0, 0, 1.02, 0.42, WORN, box=0.35, fur=0.6),
+    shapes.shape(-0.5, 0, 0.09, 0.6, WHITE, clip=1, line=0),
+    shapes.shape(0.0, 0, 0.09, 0.6, WHITE, clip=1, line=0),
+    shapes.shape(0.5, 0, 0.09, 0.6, WHITE, clip=1, line=0),
+  ]
+
+
+def sunglasses() -> list[shapes.Shape]:
+  return [
+    shapes.shape(0, 0.14, 0.95, 0.06, DARK, box=0.7, line=0),
+    *[
+      shapes.shape(
+        s * 0.45, 0.07, 0.38, 0.31, DARK, box=0.3, gloss=1.0, puff=0.8
+      )
+      for s in (-1, 1)
+    ],
+    *[
+      shapes.shape(
+        s * 0.45 - 0.1, 0.17, 0.14, 0.05, ACCENT,
+        angle=25, alpha=0.9, puff=0, line=0,
+      )
+      for s in (-1, 1)
+    ],
+  ]  # fmt: skip
+
+
+# In the order of scene.EXPRESSIONS and scene.ACCESSORIES.
+FACES = (neutral, happy, sad, sleepy)
+WORN_ON = ('face', 'top', 'neck', 'face')  # the anchor of each accessory
+ACCESSORIES = (none, hat, scarf, sunglasses)
