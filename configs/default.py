@@ -1,0 +1,218 @@
+"""Every field of a run, one comment each. Other configs change a few.
+
+This one draws the embedded toybox dog; run configs/dog.py for that.
+"""
+
+import difflib
+
+import ml_collections
+
+from dbflax import errors
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """The fields of a run with the values that suit the embedded cascade."""
+  config = ml_collections.ConfigDict()
+  # Owner of the workdir and default name of it (runs/<name>).
+  config.name = 'default'
+  # Root of all randomness; the same seed gives the same files.
+  config.seed = 0
+  # Folder of XLA's persistent compilation cache: 'user' is
+  # ~/.cache/dbflax/xla, '' is none.
+  config.compilation_cache = 'user'
+
+  config.cascade = _cascade()
+  config.subject = _subject()
+  config.identifier = _identifier()
+  config.text = _text()
+  config.prior = _prior()
+  config.stage_1 = _stage(steps=300, crop=0, learning_rate=1e-4)
+  config.stage_2 = _stage(steps=80, crop=128, learning_rate=1e-4)
+  config.stage_3 = _stage(steps=60, crop=256, learning_rate=1e-4)
+  config.sample = _sample(config)
+  config.mesh = _mesh()
+  return apply_variant(config, variant, {})
+
+
+def _cascade() -> ml_collections.ConfigDict:
+  """Which pre-trained cascade."""
+  cascade = ml_collections.ConfigDict()
+  # A cascade in the diffusers directory layout; '' is the embedded toybox.
+  cascade.path = ''
+  # Which of its stages to fine-tune and sample, from the lowest.
+  cascade.stages = ('stage_1', 'stage_2', 'stage_3')
+  return cascade
+
+
+def _subject() -> ml_collections.ConfigDict:
+  """Whose photos, and what it is."""
+  subject = ml_collections.ConfigDict()
+  # 3-5 photos: a folder, tfds:NAME/CONFIG:SPLIT, or toybox:NAME (embedded).
+  subject.photos = 'toybox:dog'
+  # What the subject is: its class, in a word or two.
+  subject.class_noun = 'dog'
+  # The word to bind it to; '' looks a rare one up in the vocabulary.
+  subject.identifier = ''
+  # How photos become square: 'centre' cuts, 'pad' extends the borders.
+  subject.crop = 'centre'
+  return subject
+
+
+def _identifier() -> ml_collections.ConfigDict:
+  """How a rare word is looked up (paper, section 3.2)."""
+  identifier = ml_collections.ConfigDict()
+  # 'rare' tokens (the paper's choice), an existing 'word', 'random' letters.
+  identifier.kind = 'rare'
+  # Token ids [low, high) to draw from; (0, 0) is the embedded vocabulary's
+  # range of rare words. The paper's range for T5 is (5000, 10000).
+  identifier.id_range = (0, 0)
+  # Longest token to draw, in characters.
+  identifier.max_chars = 3
+  # How many tokens an identifier may have.
+  identifier.num_tokens = (1,)
+  # Which identifier the lookup finds first.
+  identifier.seed = 0
+  return identifier
+
+
+def _text() -> ml_collections.ConfigDict:
+  """How prompts are encoded."""
+  text = ml_collections.ConfigDict()
+  # Prompt length in tokens, end of sentence included.
+  text.max_length = 77
+  return text
+
+
+def _prior() -> ml_collections.ConfigDict:
+  """The class images of prior preservation (paper, section 3.3)."""
+  prior = ml_collections.ConfigDict()
+  # Weight of the prior-preservation loss (the paper's lambda); 0 is none.
+  prior.weight = 1.0
+  # What the class images show.
+  prior.prompt = 'a {class_noun}'
+  # How many class images the frozen cascade draws.
+  prior.count = 64
+  # How many at once.
+  prior.batch = 8
+  # 'ancestral' (the paper's), 'ddim' or 'dpmpp_2m'.
+  prior.sampler = 'ancestral'
+  # Sampling steps for one class image.
+  prior.steps = 32
+  # Classifier-free guidance; 1 is none.
+  prior.guidance_scale = 3.0
+  return prior
+
+
+def _sample(config) -> ml_collections.ConfigDict:
+  """What is drawn of the subject, and how."""
+  sample = ml_collections.ConfigDict()
+  # Templates: {subject} is identifier and class noun, {class_noun} the latter.
+  sample.prompts = (
+    'a photo of a {subject}',
+    'a photo of a {subject} on the beach',
+    'a photo of a {subject} in the snow',
+    'a painting of a {subject}',
+    'a photo of a {subject} seen from the front',
+    'a photo of a {subject} wearing a hat',
+  )
+  # Images drawn for each prompt.
+  sample.images_per_prompt = 2
+  # How many at once, in every stage.
+  sample.batch = 2
+  sample.stage_1 = _sampling(config.stage_1, steps=50, guidance_scale=5.0)
+  sample.stage_2 = _sampling(config.stage_2, steps=20, guidance_scale=2.0)
+  sample.stage_3 = _sampling(config.stage_3, steps=10, guidance_scale=1.0)
+  return sample
+
+
+def _mesh() -> ml_collections.ConfigDict:
+  """How devices share the work."""
+  mesh = ml_collections.ConfigDict()
+  # Devices over which batches are split; -1 is all that are left.
+  mesh.data = -1
+  # Devices over which each copy of the parameters is split.
+  mesh.fsdp = 1
+  return mesh
+
+
+def _stage(steps, crop, learning_rate) -> ml_collections.ConfigDict:
+  """How one stage is fine-tuned."""
+  stage = ml_collections.ConfigDict()
+  # False leaves the stage as pre-trained.
+  stage.train = True
+  # Optimizer steps.
+  stage.steps = steps
+  # Photos per step; as many class images come on top.
+  stage.batch = 2
+  # Peak learning rate (the paper's for Imagen is 1e-5).
+  stage.learning_rate = learning_rate
+  # AdamW's weight decay.
+  stage.weight_decay = 0.0
+  # Steps over which the learning rate rises from 0.
+  stage.warmup = 10
+  # Largest global norm of a gradient.
+  stage.clip_norm = 1.0
+  # Side of the random crop to train on, in output pixels; 0 is all of it.
+  stage.crop = crop
+  # Noise on the low-resolution image (not in stage_1), as a fraction of the
+  # schedule's time in [0, 1]; the network's class label is 1000 times that.
+  stage.noise_level = 0.0
+  # Decay of the average of the weights that is sampled from; 0 is none.
+  stage.ema_decay = 0.0
+  # Steps between checkpoints; the last step always gets one.
+  stage.checkpoint_every = 100
+  # Checkpoints to keep.
+  stage.keep = 1
+  # Steps between small grids of samples; 0 is never.
+  stage.sample_every = 100
+  # Recompute activations in the backward pass: less memory, more time.
+  stage.remat = False
+  # Type of the computation ('float32' or 'bfloat16'); parameters stay float32.
+  stage.dtype = 'float32'
+  # Mirror photos at random; not for subjects with writing or a left and right.
+  stage.flip = False
+  return stage
+
+
+def _sampling(trained, steps, guidance_scale) -> ml_collections.ConfigDict:
+  """How one stage is sampled."""
+  sampling = ml_collections.ConfigDict()
+  # 'ancestral', 'ddim' or 'dpmpp_2m'.
+  sampling.sampler = 'ddim'
+  # Network evaluations per image.
+  sampling.steps = steps
+  # Classifier-free guidance; 1 is none.
+  sampling.guidance_scale = guidance_scale
+  # Quantile of dynamic thresholding; 0 is none.
+  sampling.dynamic_threshold = 0.95
+  # Noise on the low-resolution image; follows the level trained with.
+  sampling.noise_level = trained.get_ref('noise_level')
+  return sampling
+
+
+def apply_variant(config, variant: str, variants: dict):
+  """Applies the changes of `variants[variant]`; '' changes nothing.
+
+  A variant is a run of its own, so it gets a name and a workdir of its own.
+
+  Args:
+    config: the config to change, not yet locked.
+    variant: what stands behind the colon in --config=FILE:VARIANT.
+    variants: {variant: {'stage_1.steps': 10, …}}.
+
+  Raises:
+    UserError: no such variant.
+  """
+  if not variant:
+    return config
+  if variant not in variants:
+    near = difflib.get_close_matches(variant, variants, n=1)
+    hint = f"did you mean ':{near[0]}'? " if near else ''
+    known = ', '.join(f"':{name}'" for name in variants) or 'none'
+    raise errors.UserError(
+      f"config '{config.name}' has no variant ':{variant}'; {hint}"
+      f'variants: {known}'
+    )
+  config.update_from_flattened_dict(variants[variant])
+  config.name = f'{config.name}_{variant}'
+  return config

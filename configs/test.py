@@ -1,0 +1,35 @@
+"""A whole run in seconds, on an untrained 16 → 32 → 64 cascade.
+
+  python -m dbflax.main --config=configs/test.py
+
+Shows that every step works on this machine; its images are noise.
+"""
+
+import pathlib
+
+import dbflax
+from configs import default
+
+
+def get_config(variant: str = ''):
+  config = default.get_config()
+  config.name = 'test'
+  config.cascade.path = str(
+    pathlib.Path(dbflax.__file__).parent / 'assets' / 'tiny'
+  )
+  config.prior.count = 4
+  config.prior.batch = 2
+  config.prior.steps = 2
+  for number, crop in ((1, 0), (2, 16), (3, 32)):
+    stage = config[f'stage_{number}']
+    stage.steps = 3
+    stage.crop = crop
+    stage.warmup = 1
+    stage.checkpoint_every = 2
+    stage.sample_every = 2
+    config.sample[f'stage_{number}'].steps = 2
+  config.sample.prompts = (
+    'a photo of a {subject} on the beach',
+    'a painting of a {subject}',
+  )
+  return default.apply_variant(config, variant, {})

@@ -1,0 +1,73 @@
+"""A folder of photos as a TFDS data set.
+
+  python -m dbflax.data.photo_folder PHOTOS DATA_DIR
+
+reads the images of PHOTOS once (any kind that dbflax reads) and prints the
+name under which dbflax, or anything else that speaks TFDS, finds them:
+
+  python -m dbflax.main --config=configs/dog.py --config.subject.photos=…
+
+Array records and PNGs need no TensorFlow, neither to write nor to read.
+"""
+
+import io
+import sys
+
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from dbflax import errors
+from dbflax.data import images
+
+
+class PhotoFolder(tfds.core.GeneratorBasedBuilder):
+  """Photos of one subject: `image` (PNG) and `name` (of the file)."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def __init__(self, *, photos='', **kwargs):
+    """`photos` is the folder to read; only preparing the data needs it."""
+    self._photos = photos
+    super().__init__(file_format='array_record', **kwargs)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description='Photos of one subject.',
+      features=tfds.features.FeaturesDict(
+        {
+          'image': tfds.features.Image(
+            shape=(None, None, 3), encoding_format='png'
+          ),
+          'name': tfds.features.Text(),
+        }
+      ),
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager  # Nothing to download.
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    for path in images.list_photos(self._photos):
+      png = io.BytesIO()
+      Image.fromarray(images.load(path)).save(png, format='PNG')
+      # TFDS encodes arrays with TensorFlow, but takes files as they are.
+      png.seek(0)
+      yield path.name, {'image': png, 'name': path.name}
+
+
+def prepare(photos, data_dir) -> str:
+  """Writes the data set and returns its name for config.subject.photos."""
+  builder = PhotoFolder(photos=photos, data_dir=data_dir)
+  builder.download_and_prepare()
+  return f'tfds:{builder.data_path}:train'
+
+
+if __name__ == '__main__':
+  if len(sys.argv) != 3:
+    sys.exit('usage: python -m dbflax.data.photo_folder PHOTOS DATA_DIR')
+  try:
+    print(prepare(*sys.argv[1:]))
+  except errors.UserError as error:
+    sys.exit(f'photo_folder: {error}')

@@ -1,0 +1,110 @@
+"""The photos of a subject at every resolution of a cascade."""
+
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+import dbflax
+from dbflax import errors
+from dbflax.data import images
+
+# The subjects that dbflax brings with it.
+EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
+# A smaller photo shows nothing to learn; it is likely an icon or a mistake.
+MIN_SIDE = 32
+
+
+def load(
+  source: str, resolutions: Sequence[int], crop: str = 'centre'
+) -> dict[int, np.ndarray]:
+  """Reads the photos of a subject.
+
+  Args:
+    source: a folder of image files; 'tfds:NAME/CONFIG:SPLIT', a prepared TFDS
+      data set with a feature `image` (NAME may be the path of its folder); or
+      'toybox:NAME', an embedded subject.
+    resolutions: of the cascade's stages, such as (64, 256, 1024).
+    crop: how photos become square, see `images.square`.
+
+  Returns:
+    {resolution: float32 [N, resolution, resolution, 3] in [-1, 1]}. All
+    resolutions show the same N squares in the same order.
+
+  Raises:
+    UserError: no photos there, or one that is unreadable or too small.
+  """
+  squares = [images.square(photo, crop) for photo in _photos(source)]
+  return {
+    resolution: np.stack(
+      [images.to_float(images.resize(photo, resolution)) for photo in squares]
+    )
+    for resolution in resolutions
+  }
+
+
+def _photos(source: str) -> list[np.ndarray]:
+  """uint8 [H, W, 3] of every photo of `source`, each of its own size."""
+  if source.startswith('tfds:'):
+    named_files = _tfds_files(source)
+  else:
+    folder = _embedded(source) if source.startswith('toybox:') else source
+    named_files = [(path, str(path)) for path in images.list_photos(folder)]
+  photos = []
+  for file, name in named_files:
+    photo = images.load(file, name)
+    if min(photo.shape[:2]) < MIN_SIDE:
+      raise errors.UserError(
+        f"'{name}' has {photo.shape[1]} x {photo.shape[0]} pixels; photos "
+        f'need at least {MIN_SIDE} a side: replace or remove it'
+      )
+    photos.append(photo)
+  return photos
+
+
+def _embedded(source: str) -> pathlib.Path:
+  """The folder of 'toybox:NAME'."""
+  name = source.split(':', 1)[1]
+  known = sorted(path.name for path in EMBEDDED.glob('*') if path.is_dir())
+  if name not in known:
+    raise errors.UserError(
+      f"no embedded subject '{source}'; there are "
+      f'{", ".join(f"toybox:{subject}" for subject in known)}'
+    )
+  return EMBEDDED / name
+
+
+def _tfds_files(source: str) -> list[tuple[io.BytesIO, str]]:
+  """(encoded image, its name for messages) of 'tfds:NAME/CONFIG:SPLIT'."""
+  # Imported late: TFDS takes a second, and most subjects are folders.
+  import tensorflow_datasets as tfds
+
+  name, _, split = source.removeprefix('tfds:').partition(':')
+  if not name or not split:
+    raise errors.UserError(
+      f"'{source}' must look like tfds:NAME:SPLIT or tfds:NAME/CONFIG:SPLIT"
+    )
+  try:
+    if pathlib.Path(name).expanduser().is_dir():
+      builder = tfds.builder_from_directory(pathlib.Path(name).expanduser())
+    else:
+      builder = tfds.builder(name)
+    # Encoded bytes, so that files and data sets are decoded by one function.
+    examples = builder.as_data_source(
+      split=split, decoders={'image': tfds.decode.SkipDecoding()}
+    )
+    encoded = [example['image'] for example in examples]
+  # TFDS raises many kinds (not found, not prepared, no such split or feature,
+  # stored as tfrecord); its first line says which.
+  except Exception as error:
+    raise errors.UserError(
+      f"cannot read '{source}': {str(error).strip().splitlines()[0]} "
+      "(prepare it with file_format='array_record' and an `image` feature)"
+    ) from error
+  if not encoded:
+    raise errors.UserError(f"'{source}' is empty; give a split with photos")
+  return [
+    (io.BytesIO(image), f'{source}#{index}')
+    for index, image in enumerate(encoded)
+  ]

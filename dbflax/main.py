@@ -1,0 +1,214 @@
+"""dbflax: bind a subject, from 3-5 photos of it, to a word of a cascade.
+
+  python -m dbflax.main --config=configs/dog.py
+
+does the whole job: look a rare word up, draw class images with the frozen
+cascade, fine-tune its three stages (64, 256, 1024 pixels) with prior
+preservation, draw the subject in new places, styles and clothes, and write
+<workdir>/report/index.html. Run the same command again after an interruption:
+finished steps are skipped, the unfinished one goes on.
+
+Your own subject:
+  python -m dbflax.main --config=configs/dog.py --config.name=rex \\
+    --config.subject.photos=photos/rex --config.subject.class_noun=dog
+
+Options:
+  --config=FILE[:VARIANT]   what to run: configs/dog.py, configs/teapot.py,
+                            configs/test.py (seconds), configs/toybox.py
+  --config.FIELD=VALUE      change a field, such as --config.stage_1.steps=500;
+                            configs/default.py says what every field means
+  --workdir=FOLDER          where results go; by default runs/<config.name>
+  --mode=MODE               part of the job:
+      run         all of it (the default)
+      identifier  only print identifier candidates with their token ids
+      prior       up to the class images
+      train       up to the fine-tuned stages
+      sample      up to the samples
+      report      write the report anew from what the workdir holds
+      pretrain    train a cascade from nothing (configs/toybox.py)
+  --help                    print this
+
+Bad input ends in one line and exit code 2.
+"""
+
+import difflib
+import importlib.util
+import inspect
+import logging
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from dbflax import errors, validate
+from dbflax import workdir as workdir_lib
+
+# Everything slow to import (JAX above all) is imported in `_dispatch`, so
+# that --help and bad input answer at once.
+
+MODES = ('run', 'identifier', 'prior', 'train', 'sample', 'report', 'pretrain')
+HELP_FLAGS = ('--help', '-help', '-h', '--helpfull', '--helpshort')
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the command line `argv` and returns the exit code."""
+  if any(argument in HELP_FLAGS for argument in argv[1:]):
+    print(__doc__.strip())
+    return 0
+  try:
+    config, mode, workdir = parse(argv)
+    _dispatch(config, mode, workdir)
+  except errors.UserError as error:
+    print(f'dbflax: {error}', file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print('dbflax: stopped; the same command goes on', file=sys.stderr)
+    return 130
+  return 0
+
+
+def parse(argv: Sequence[str]):
+  """The locked and checked (config, mode, workdir) of a command line.
+
+  Raises:
+    UserError: anything in it is unknown, missing or out of range.
+  """
+  argv = list(argv)
+  path, variant = _config_file(argv)
+  _check_fields(_load(path, variant), argv)
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', flag_values=values, sys_argv=argv)
+  _define_others(values)
+  try:
+    rest = values(argv)[1:]
+  except (flags.Error, TypeError, ValueError) as error:
+    raise errors.UserError(_one_line(error)) from error
+  if rest:
+    raise errors.UserError(
+      f"unexpected argument '{rest[0]}'; options look like --mode=run"
+    )
+  config = values.config
+  validate.check(config)
+  folder = values.workdir or os.path.join('runs', config.name)
+  workdir = workdir_lib.Workdir(folder, config.name)
+  workdir.check()
+  return config, values.mode, workdir
+
+
+def _define_others(values: flags.FlagValues) -> None:
+  """Defines all flags but --config."""
+  flags.DEFINE_string('workdir', '', 'results', flag_values=values)
+  flags.DEFINE_enum('mode', 'run', MODES, 'part', flag_values=values)
+
+
+def _one_line(error: Exception) -> str:
+  return ' '.join(str(error).split())
+
+
+def _config_file(argv) -> tuple[pathlib.Path, list[str]]:
+  """The file and variant ([] or [name]) that --config names."""
+  values = flags.FlagValues()
+  flags.DEFINE_string('config', '', 'file', flag_values=values)
+  try:
+    values(argv, known_only=True)
+  except flags.Error as error:
+    raise errors.UserError(_one_line(error)) from error
+  name, *variant = values.config.split(':', 1)
+  if not name:
+    raise errors.UserError(
+      'no --config; try --config=configs/dog.py, or --help'
+    )
+  path = pathlib.Path(name)
+  if not path.is_file():
+    known = sorted(str(file) for file in path.parent.glob('*.py'))
+    raise errors.UserError(
+      f"no config file '{name}'{_nearest(name, known, 'configs/dog.py')}"
+    )
+  return path, variant
+
+
+def _nearest(name: str, known: Sequence[str], otherwise: str = '') -> str:
+  """'; did you mean …?', for an error message."""
+  near = difflib.get_close_matches(name, known, n=2)
+  shown = near or ([otherwise] if otherwise else [])
+  return f'; did you mean {" or ".join(shown)}?' if shown else ''
+
+
+def _load(path: pathlib.Path, variant: list[str]):
+  """Runs get_config of a config file."""
+  # Configs import their neighbours as `configs.default`.
+  home = str(path.absolute().parent.parent)
+  if home not in sys.path:
+    sys.path.append(home)
+  spec = importlib.util.spec_from_file_location('dbflax_config', path)
+  if spec is None:
+    raise errors.UserError(f"config file '{path}' must end in .py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, 'get_config'):
+    raise errors.UserError(f"config file '{path}' has no get_config function")
+  if variant and not inspect.signature(module.get_config).parameters:
+    raise errors.UserError(
+      f"config file '{path}' has no variants; leave ':{variant[0]}' out"
+    )
+  return module.get_config(*variant)
+
+
+def _check_fields(config, argv) -> None:
+  """Raises UserError if --config.FIELD names no field of `config`."""
+  known = [path for path, _ in validate.flatten(config)]
+  for argument in argv[1:]:
+    match = re.match(r'--?(?:no)?config\.([^=]+)', argument)
+    if match and not _has_field(config, match[1]):
+      raise errors.UserError(
+        f"no config field '{match[1]}'"
+        f'{_nearest(match[1], known)}'
+        ' (configs/default.py lists all fields)'
+      )
+
+
+def _has_field(config, path: str) -> bool:
+  for key in path.split('.'):
+    if not hasattr(config, 'items') or key not in config:
+      return False
+    config = config[key]
+  return True
+
+
+def _dispatch(config, mode: str, workdir: workdir_lib.Workdir) -> None:
+  """Runs `dbflax.pipeline.<mode>`."""
+  # Grain's and TFDS's worker processes ask absl for flags.
+  flags.FLAGS.mark_as_parsed()
+  _log_to_stderr()
+  _set_compilation_cache(config.get('compilation_cache', ''))
+  from dbflax import pipeline
+
+  getattr(pipeline, mode)(config, workdir)
+
+
+def _log_to_stderr() -> None:
+  """Shows what dbflax logs, and of the libraries only warnings."""
+  logger = logging.getLogger('dbflax')
+  logger.setLevel(logging.INFO)
+  if not logger.handlers:
+    logger.addHandler(logging.StreamHandler())
+    logger.propagate = False
+
+
+def _set_compilation_cache(folder: str) -> None:
+  """Keeps compiled programs on disk; JAX's own setting comes first."""
+  import jax
+
+  if not folder or jax.config.jax_compilation_cache_dir:
+    return
+  if folder == 'user':
+    folder = pathlib.Path.home() / '.cache' / 'dbflax' / 'xla'
+  jax.config.update('jax_compilation_cache_dir', os.path.abspath(folder))
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv))

@@ -1,0 +1,157 @@
+"""What the values of a config must be, checked before anything is made."""
+
+import fnmatch
+import math
+import string
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from dbflax import errors
+
+# Named here as well as where they are implemented, because those modules
+# import JAX; a test keeps the two equal.
+SAMPLERS = ('ancestral', 'ddim', 'dpmpp_2m')
+KINDS = ('rare', 'word', 'random')
+CROPS = ('centre', 'pad')
+STAGES = ('stage_1', 'stage_2', 'stage_3')
+DTYPES = ('float32', 'bfloat16')
+
+
+class Rule(NamedTuple):
+  """Fields whose path matches `pattern` must pass `test`."""
+
+  pattern: str
+  test: Callable[[Any], bool]
+  requirement: str  # completes "must be …"
+
+
+def _at_least(low: float) -> Callable[[Any], bool]:
+  return lambda value: math.isfinite(value) and value >= low
+
+
+def _above(low: float) -> Callable[[Any], bool]:
+  return lambda value: math.isfinite(value) and value > low
+
+
+def _one_of(pattern: str, known: tuple[str, ...]) -> Rule:
+  return Rule(pattern, lambda value: value in known, f'one of {known}')
+
+
+def _is_range(value) -> bool:
+  return tuple(value) == (0, 0) or (
+    len(value) == 2 and 0 <= value[0] < value[1]
+  )
+
+
+RULES = (
+  Rule(
+    'name',
+    lambda value: bool(value.strip()) and '/' not in value,
+    "a word without '/'; it names the run's folder",
+  ),
+  Rule('seed', lambda value: 0 <= value < 2**31, 'in 0 … 2^31 - 1'),
+  Rule(
+    'cascade.stages',
+    lambda value: len(value) > 0 and tuple(value) == STAGES[: len(value)],
+    f'the first one, two or three of {STAGES}',
+  ),
+  Rule('subject.photos', bool, 'a folder, tfds:NAME:SPLIT or toybox:NAME'),
+  Rule(
+    'subject.class_noun',
+    lambda value: bool(value.strip()),
+    "what the subject is, in a word or two, such as 'dog'",
+  ),
+  _one_of('subject.crop', CROPS),
+  _one_of('identifier.kind', KINDS),
+  Rule(
+    'identifier.id_range',
+    _is_range,
+    'two token ids (low, high) with low < high, or (0, 0)',
+  ),
+  Rule('identifier.max_chars', _at_least(1), 'at least 1'),
+  Rule(
+    'identifier.num_tokens',
+    lambda value: len(value) > 0 and all(1 <= count <= 3 for count in value),
+    'a tuple of counts from 1 to 3, such as (1,)',
+  ),
+  Rule('text.max_length', _at_least(2), 'at least 2 tokens'),
+  Rule('prior.weight', _at_least(0), '0 (no prior loss) or more'),
+  Rule('*.count', _at_least(1), 'at least 1'),
+  Rule('*.images_per_prompt', _at_least(1), 'at least 1'),
+  Rule('*.steps', _at_least(1), 'at least 1'),
+  Rule('*.batch', _at_least(1), 'at least 1'),
+  Rule('*.learning_rate', _above(0), 'above 0, such as 1e-5'),
+  Rule('*.weight_decay', _at_least(0), 'at least 0'),
+  Rule('*.warmup', _at_least(0), 'at least 0 steps'),
+  Rule('*.clip_norm', _above(0), 'above 0'),
+  Rule('stage_?.crop', _at_least(0), '0 (the whole image) or a side in pixels'),
+  Rule(
+    '*.noise_level',
+    lambda value: 0 <= value <= 1,
+    'a fraction of the schedule in 0 … 1; its class label is 1000 times that',
+  ),
+  Rule('*.ema_decay', lambda value: 0 <= value < 1, 'in 0 … 1, below 1'),
+  Rule('*.checkpoint_every', _at_least(1), 'at least 1 step'),
+  Rule('*.keep', _at_least(1), 'at least 1 checkpoint'),
+  Rule('*.sample_every', _at_least(0), '0 (never) or a number of steps'),
+  _one_of('*.dtype', DTYPES),
+  _one_of('*.sampler', SAMPLERS),
+  Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),
+  Rule(
+    '*.dynamic_threshold',
+    lambda value: 0 <= value <= 1,
+    'a quantile in 0 … 1, such as 0.95; 0 is none',
+  ),
+  Rule('sample.prompts', bool, 'at least one prompt'),
+  Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
+  Rule('mesh.fsdp', _at_least(1), 'at least 1'),
+)
+
+
+def flatten(config, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """('stage_1.steps', 300), … for every field of a nested config."""
+  for key, value in config.items():
+    if hasattr(value, 'items'):
+      yield from flatten(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
+def check(config) -> None:
+  """Raises UserError for the first value of `config` that cannot be meant.
+
+  Sections that a config lacks (a pre-training config has no subject) are not
+  missed.
+  """
+  fields = dict(flatten(config))
+  for path, value in fields.items():
+    for rule in RULES:
+      if fnmatch.fnmatch(path, rule.pattern) and not _passes(rule, value):
+        raise errors.UserError(
+          f'--config.{path}={value!r}: must be {rule.requirement}'
+        )
+  for prompt in fields.get('sample.prompts', ()):
+    _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
+  if 'prior.prompt' in fields:
+    _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
+
+
+def _passes(rule: Rule, value) -> bool:
+  try:
+    return rule.test(value)
+  except TypeError:  # Such as 1 <= 'a' in a tuple's element.
+    return False
+
+
+def _check_template(path: str, template: str, known: tuple[str, ...]) -> None:
+  """Raises UserError unless every placeholder of a prompt is known."""
+  allowed = ' and '.join(f'{{{name}}}' for name in known)
+  try:
+    used = {part[1] for part in string.Formatter().parse(template)} - {None}
+  except ValueError:
+    used = {'?'}
+  if not template.strip() or not used <= set(known):
+    raise errors.UserError(
+      f'--config.{path}: prompt {template!r} must be a text whose only '
+      f'placeholders are {allowed}'
+    )

@@ -1,0 +1,136 @@
+import ast
+import fnmatch
+import importlib
+import pathlib
+import re
+
+import pytest
+
+from dbflax import errors, main, validate
+
+ROOT = pathlib.Path(__file__).parents[1]
+SUBJECTS = ('default', 'dog', 'teapot', 'test')
+
+
+def configs():
+  """(file's name, variant) of every config of a run."""
+  return [
+    (name, variant)
+    for name in SUBJECTS
+    for variant in (
+      '',
+      *getattr(importlib.import_module(f'configs.{name}'), 'VARIANTS', {}),
+    )
+  ]
+
+
+def load(name, variant=''):
+  return importlib.import_module(f'configs.{name}').get_config(variant)
+
+
+@pytest.mark.parametrize(('name', 'variant'), configs())
+def test_every_config_is_valid_and_has_a_name_of_its_own(name, variant):
+  config = load(name, variant)
+  validate.check(config)
+  assert config.name == (f'{name}_{variant}' if variant else name)
+
+
+@pytest.mark.parametrize(('name', 'variant'), configs())
+def test_no_config_adds_or_drops_a_field(name, variant):
+  assert dict(validate.flatten(load(name, variant))).keys() == (
+    dict(validate.flatten(load('default'))).keys()
+  )
+
+
+def test_all_configs_of_the_folder_are_known_here():
+  # Pre-training has fields of its own and is tested with its module.
+  found = {path.stem for path in (ROOT / 'configs').glob('*.py')}
+  assert found - {'toybox'} == set(SUBJECTS)
+
+
+def test_every_field_has_a_comment():
+  source = (ROOT / 'configs' / 'default.py').read_text()
+  lines = source.splitlines()
+  bare = [
+    lines[node.lineno - 1].strip()
+    for node in ast.walk(ast.parse(source))
+    if isinstance(node, ast.Assign)
+    and isinstance(node.targets[0], ast.Attribute)
+    and not lines[node.lineno - 2].strip().startswith('#')
+  ]
+  # Sections explain themselves where they are built; the name of a variant
+  # is the name's own field again.
+  fields = [
+    line for line in bare if not re.search(r"= _\w+\(|_\{variant\}'$", line)
+  ]
+  assert not fields, f'fields without a comment: {fields}'
+
+
+def test_help_names_every_config():
+  named = set(re.findall(r'configs/(\w+)\.py', main.__doc__))
+  assert named >= {'default', 'dog', 'teapot', 'test'}
+
+
+def test_an_unknown_variant_lists_those_that_exist():
+  with pytest.raises(errors.UserError, match="':no_prior'"):
+    load('dog', 'prior')
+  with pytest.raises(errors.UserError, match='variants: none'):
+    load('test', 'fast')
+
+
+def test_values_that_cannot_be_meant_are_refused():
+  for path, value in {
+    'name': 'a/b',
+    'seed': -1,
+    'cascade.stages': ('stage_1', 'stage_3'),
+    'subject.photos': '',
+    'subject.class_noun': '',
+    'subject.crop': 'left',
+    'identifier.kind': 'best',
+    'identifier.id_range': (10, 5),
+    'identifier.num_tokens': (4,),
+    'text.max_length': 1,
+    'prior.weight': -1.0,
+    'prior.count': 0,
+    'prior.prompt': 'a {subject}',
+    'prior.sampler': 'plms',
+    'stage_1.batch': 0,
+    'stage_2.learning_rate': 0.0,
+    'stage_2.clip_norm': float('nan'),
+    'stage_2.crop': -1,
+    'stage_3.noise_level': 1.5,
+    'stage_1.ema_decay': 1.0,
+    'stage_1.dtype': 'float16',
+    'sample.prompts': ('a {subject',),
+    'sample.stage_1.dynamic_threshold': 95.0,
+    'sample.stage_2.guidance_scale': float('inf'),
+    'mesh.data': 0,
+  }.items():
+    config = load('default')
+    config.update_from_flattened_dict({path: value})
+    with pytest.raises(errors.UserError, match=re.escape(path)) as caught:
+      validate.check(config)
+    assert '\n' not in str(caught.value)
+
+
+def test_every_field_is_checked_or_free():
+  """A new number cannot come without a rule for it."""
+  free = {
+    *('compilation_cache', 'cascade.path', 'subject.identifier'),
+    *('identifier.seed', 'prior.prompt'),
+  }
+  unruled = {
+    path
+    for path, value in validate.flatten(load('default'))
+    if not isinstance(value, bool)
+    and not any(fnmatch.fnmatch(path, rule.pattern) for rule in validate.RULES)
+  }
+  assert unruled == free
+
+
+def test_names_equal_those_of_the_code():
+  from dbflax.data import images
+  from dbflax.diffusion import sampler
+
+  assert set(validate.SAMPLERS) == set(sampler.SAMPLERS)
+  assert set(validate.CROPS) == set(images.CROPS)

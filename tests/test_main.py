@@ -1,0 +1,202 @@
+import pathlib
+import subprocess
+import sys
+import time
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from dbflax import errors, main
+from dbflax.data import images
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOG = f'--config={ROOT}/configs/dog.py'
+
+
+@pytest.fixture(autouse=True)
+def in_empty_folder(tmp_path, monkeypatch):
+  """The default workdir, runs/<name>, must not lie in the checkout."""
+  monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+  """Stands for dbflax.pipeline and records what main asks of it."""
+  calls = []
+
+  def record(mode):
+    return lambda config, workdir: calls.append((mode, config, workdir))
+
+  fake = types.ModuleType('dbflax.pipeline')
+  for mode in main.MODES:
+    setattr(fake, mode, record(mode))
+  fake.calls = calls
+  monkeypatch.setitem(sys.modules, 'dbflax.pipeline', fake)
+  monkeypatch.setattr('dbflax.pipeline', fake, raising=False)
+  monkeypatch.setattr(main, '_set_compilation_cache', lambda folder: None)
+  return fake
+
+
+def run(*arguments):
+  return main.main(['dbflax', *arguments])
+
+
+def test_help_comes_at_once_and_names_every_mode():
+  start = time.monotonic()
+  result = subprocess.run(
+    [sys.executable, '-m', 'dbflax.main', '--help'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert time.monotonic() - start < 3
+  for mode in main.MODES:
+    assert f'\n      {mode} ' in result.stdout
+  assert '--config=configs/dog.py' in result.stdout
+
+
+def test_a_command_line_is_read_without_jax():
+  code = (
+    'import sys; from dbflax import main; '
+    f'main.parse(["dbflax", {DOG!r}]); '
+    'assert "jax" not in sys.modules, "reading flags imported jax"'
+  )
+  subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize('mode', main.MODES)
+def test_each_mode_calls_its_function(pipeline, mode, tmp_path):
+  assert run(DOG, f'--mode={mode}') == 0
+  [(called, config, workdir)] = pipeline.calls
+  assert called == mode
+  assert config.is_locked
+  assert workdir.root == tmp_path / 'runs' / 'dog'
+  assert workdir.name == 'dog'
+
+
+def test_the_default_mode_is_the_whole_run(pipeline):
+  assert run(DOG) == 0
+  assert pipeline.calls[0][0] == 'run'
+
+
+def test_overrides_variant_and_workdir_arrive(pipeline, tmp_path):
+  code = run(
+    f'{DOG}:no_prior',
+    *('--config.stage_1.steps', '7', '--config.stage_2.noise_level=0.25'),
+    *("--config.sample.prompts=('a {subject}',)", '--workdir=w'),
+  )
+  assert code == 0
+  [(_, config, workdir)] = pipeline.calls
+  assert config.name == 'dog_no_prior'
+  assert config.prior.weight == 0
+  assert config.stage_1.steps == 7
+  assert config.sample.prompts == ('a {subject}',)
+  # Sampling follows the level that the stage is trained with.
+  assert config.sample.stage_2.noise_level == 0.25
+  assert workdir.root == tmp_path / 'w'
+
+
+BAD_INPUT = {
+  'no config': ([], 'no --config'),
+  'no such file': (
+    [f'--config={ROOT}/configs/dgo.py'],
+    'did you mean .*configs/dog.py',
+  ),
+  'not python': ([f'--config={ROOT}/setup.cfg'], 'must end in .py'),
+  'variant': ([f'{DOG}:no_priro'], "did you mean ':no_prior'"),
+  'field': (
+    [DOG, '--config.stage_1.setps=3'],
+    "no config field 'stage_1.setps'; did you mean stage_1.steps",
+  ),
+  'section': ([DOG, '--config.stage_9.steps=3'], "'stage_9.steps'"),
+  'field of a field': ([DOG, '--config.seed.x=3'], "'seed.x'"),
+  'type': ([DOG, '--config.stage_1.steps=many'], 'stage_1.steps=many'),
+  'steps': ([DOG, '--config.stage_1.steps=0'], 'stage_1.steps=0.*at least 1'),
+  'class noun': ([DOG, '--config.subject.class_noun= '], 'class_noun=.*dog'),
+  'placeholder': (
+    [DOG, "--config.sample.prompts=('a {subjct}',)"],
+    'a {subjct}.*{subject} and {class_noun}',
+  ),
+  'mode': ([DOG, '--mode=rnu'], 'rnu.*run'),
+  'flag': ([DOG, '--wrokdir=x'], 'wrokdir.*workdir'),
+  'argument': ([DOG, 'fast'], "unexpected argument 'fast'"),
+}
+
+
+@pytest.mark.parametrize('case', BAD_INPUT)
+def test_bad_input_is_one_line_and_writes_nothing(
+  case, pipeline, capfd, tmp_path
+):
+  arguments, message = BAD_INPUT[case]
+  assert run(*arguments) == 2
+  output = capfd.readouterr()
+  assert output.out == ''
+  assert output.err.startswith('dbflax: ')
+  assert output.err.count('\n') == 1
+  with pytest.raises(errors.UserError, match=message):
+    main.parse(['dbflax', *arguments])
+  assert not pipeline.calls
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_workdir_of_another_config_is_refused(pipeline, capfd, tmp_path):
+  run(DOG, '--workdir=w')
+  pipeline.calls[0][2].claim()
+  assert run(f'--config={ROOT}/configs/teapot.py', '--workdir=w') == 2
+  assert "was made by config 'dog', not 'teapot'" in capfd.readouterr().err
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(capfd, tmp_path):
+  (tmp_path / 'file').touch()
+  assert run(DOG, '--workdir=file/run') == 2
+  assert 'cannot write workdir' in capfd.readouterr().err
+
+
+def test_bad_photos_reach_the_user_as_one_line(monkeypatch, pipeline, capfd):
+  from dbflax.data import subjects
+
+  def read(config, workdir):
+    subjects.load(config.subject.photos, (64,))
+
+  monkeypatch.setattr(pipeline, 'run', read)
+  images.save_png('dot/dot.png', np.zeros((1, 1, 3), np.uint8))
+  for folder, message in (('none', 'no photo folder'), ('dot', '1 x 1 pixels')):
+    assert run(DOG, f'--config.subject.photos={folder}') == 2
+    error = capfd.readouterr().err
+    assert message in error
+    assert error.count('\n') == 1
+
+
+def test_an_interruption_says_how_to_go_on(monkeypatch, pipeline, capfd):
+  def interrupt(config, workdir):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(pipeline, 'run', interrupt)
+  assert run(DOG) == 130
+  assert 'the same command goes on' in capfd.readouterr().err
+
+
+def test_a_config_without_variants_says_so(tmp_path):
+  (tmp_path / 'mine.py').write_text('def get_config():\n  return {}\n')
+  with pytest.raises(errors.UserError, match="leave ':fast' out"):
+    main.parse(['dbflax', '--config=mine.py:fast'])
+
+
+@pytest.mark.parametrize(
+  ('field', 'already', 'expected'),
+  [('', None, None), ('xla', None, 'xla'), ('xla', 'mine', 'mine')],
+)
+def test_compilation_cache_yields_to_jax(
+  monkeypatch, tmp_path, field, already, expected
+):
+  before = jax.config.jax_compilation_cache_dir
+  try:
+    jax.config.update('jax_compilation_cache_dir', already)
+    main._set_compilation_cache(field)
+    folder = jax.config.jax_compilation_cache_dir
+  finally:
+    jax.config.update('jax_compilation_cache_dir', before)
+  assert (folder and pathlib.Path(folder).name) == expected
