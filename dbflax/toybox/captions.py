@@ -64,8 +64,9 @@ def _rare_words(count: int) -> tuple[str, ...]:
   plain = lambda words: [w for w in words if w not in _KNOWN]
   draw = np.random.default_rng(0)
   pairs = draw.permutation(plain(pairs))[: count // 4]
-  triples = draw.permutation(plain(triples))[: count - len(pairs) - 2]
-  return tuple(sorted({*pairs.tolist(), *triples.tolist(), 'zk', 'sks'}))
+  triples = draw.permutation(plain(triples))
+  words = dict.fromkeys(['zk', 'sks', *pairs.tolist(), *triples.tolist()])
+  return tuple(sorted(list(words)[:count]))
 
 
 RARE_WORDS = _rare_words(600)
@@ -97,9 +98,7 @@ def _subject(scene, style: str, short: bool, rng: np.random.Generator) -> str:
     words.append(scene_lib.EXPRESSIONS[scene.expression_id])
   name_colour = not short and rng.random() < NAME_COLOUR
   if name_colour and style != 'pencil sketch':
-    words.append(
-      scene_lib.COLOURS[scene_lib.nearest_colour(scene.individual)]
-    )
+    words.append(scene_lib.COLOURS[scene_lib.nearest_colour(scene.individual)])
   if rng.random() < RARE:
     words += list(rng.choice(RARE_WORDS, 2 if rng.random() < 0.25 else 1))
   words.append(scene_lib.CLASSES[scene.class_id])

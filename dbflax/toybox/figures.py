@@ -93,9 +93,9 @@ def _head_mark(n: Numbers, x, y, r) -> shapes.Shape:
   _, spots, belly, stripes, saddle = n.m
   return shapes.mark(
     x + r * (0.4 * spots + 0.35 * belly),
-    y + r * (0.15 * spots - 0.7 * belly + 0.4 * stripes + 0.9 * saddle),
+    y + r * (0.15 * spots - 0.7 * belly + 0.4 * stripes + 1.05 * saddle),
     0.001 + r * (0.38 * spots + 0.7 * belly + 0.14 * stripes + 0.9 * saddle),
-    0.001 + r * (0.42 * spots + 0.6 * belly + 0.8 * stripes + 0.6 * saddle),
+    0.001 + r * (0.42 * spots + 0.6 * belly + 0.8 * stripes + 0.55 * saddle),
     alpha=spots + belly + stripes + saddle,
   )
 
@@ -186,7 +186,7 @@ def _cat_ears(x, y, size, ear) -> list[shapes.Shape]:
   return [
     shapes.shape(
       x + s * size, y, w, ear * k, paint,
-      angle=-s * 14, taper=-0.95, box=0.3, fur=1.0,
+      angle=-s * 9, taper=-0.9, box=0.3, fur=1.0,
     )
     for w, k, paint in ((0.11, 1.0, MAIN), (0.06, 0.7, PINK))
     for s in (-1, 1)
@@ -198,7 +198,7 @@ def cat_side(v: np.ndarray) -> Figure:
   leg = 0.04 * n.p[0]
   y = 0.34 + leg
   hx, hy, r = 0.3 + 0.03 * n.p[1], 0.6 + leg, 0.21 + 0.02 * n.p[2]
-  ear = 0.12 + 0.03 * n.p[3]
+  ear = 0.15 + 0.035 * n.p[3]
   body = (-0.06, y, 0.34 + 0.04 * n.p[1], 0.145 + 0.025 * n.p[4])
   items = [
     shapes.shape(
@@ -228,7 +228,7 @@ def cat_front(v: np.ndarray) -> Figure:
   n = numbers(v)
   up = 0.02 * n.p[0]
   hy, r = 0.64 + up, 0.225 + 0.02 * n.p[2]
-  ear = 0.13 + 0.03 * n.p[3]
+  ear = 0.155 + 0.035 * n.p[3]
   body = (0.0, 0.25, 0.2 + 0.03 * n.p[4], 0.25 + up)
   items = [
     shapes.shape(
@@ -393,30 +393,37 @@ def teapot_front(v: np.ndarray) -> Figure:
 def backpack_side(v: np.ndarray) -> Figure:
   n = numbers(v)
   h = 0.43 + 0.04 * n.p[0]
-  body = (0.02, 0.45, 0.22 + 0.03 * n.p[1], h)
+  w = 0.26 + 0.03 * n.p[1]
+  body = (0.0, 0.45, w, h)
+  top = 0.06 * n.p[0]
   items = [
-    shapes.shape(
-      -0.3, 0.42, 0.045, 0.3, SECOND, bend=0.5, box=0.4, tint=0.85
-    ),
-    shapes.shape(-0.02, 0.9 + 0.06 * n.p[0], 0.09, 0.07, SECOND, tint=0.8),
+    *[
+      shapes.shape(x, 0.46, 0.04, 0.3, SECOND, bend=0.22, box=0.4, tint=t)
+      for x, t in ((-0.33, 0.7), (-0.27, 0.85))
+    ],
+    shapes.shape(-0.04, 0.9 + top, 0.1, 0.075, SECOND, tint=0.8),
     shapes.shape(*body, MAIN, box=0.65, taper=-0.12, fur=0.4),
     *_marks(n, *body),
     shapes.shape(
-      0.22 + 0.03 * n.p[1], 0.27, 0.1, 0.18 + 0.03 * n.p[2], SECOND,
-      box=0.6, fur=0.4,
+      -0.17, 0.22, 0.08, 0.15 + 0.03 * n.p[3], ACCENT, box=0.7, fur=0.4
     ),
-    shapes.shape(-0.02, 0.2, 0.13, 0.14 + 0.03 * n.p[3], ACCENT, box=0.7),
     shapes.shape(
-      0.05, 0.8 + 0.06 * n.p[0], 0.21, 0.09, MAIN,
-      box=0.5, tint=0.78, fur=0.4,
+      0.14, 0.25, 0.18, 0.17 + 0.03 * n.p[2], SECOND, box=0.7, fur=0.4
     ),
-    shapes.shape(0.2, 0.68 + 0.04 * n.p[0], 0.028, 0.07, ACCENT, box=0.7),
-  ]  # fmt: skip
+    shapes.shape(0.14, 0.31, 0.155, 0.014, DARK, box=0.8, line=0),
+    shapes.shape(
+      0.03, 0.79 + top, 0.25, 0.1, MAIN, box=0.5, tint=0.78, fur=0.4
+    ),
+    *[
+      shapes.shape(x, 0.65 + 0.05 * n.p[0], 0.028, 0.09, ACCENT, box=0.7)
+      for x in (0.02, 0.2)
+    ],
+  ]
   return Figure(
     items,
-    face=Anchor(0.05, 0.56, 0.22, 0.25, 0.0),
+    face=Anchor(0.06, 0.56, 0.23, 0.25, 0.0),
     top=Anchor(0, 0.88, 0.22, 0.24),
-    neck=Anchor(0.02, 0.42, 0.24, 0.2),
+    neck=Anchor(0.02, 0.42, 0.28, 0.2),
   )
 
 
@@ -439,9 +446,7 @@ def backpack_front(v: np.ndarray) -> Figure:
       0, 0.79 + 0.06 * n.p[0], 0.3, 0.1, MAIN, box=0.5, tint=0.78, fur=0.4
     ),
     *[
-      shapes.shape(
-        s * 0.14, 0.64 + 0.05 * n.p[0], 0.028, 0.09, ACCENT, box=0.7
-      )
+      shapes.shape(s * 0.14, 0.64 + 0.05 * n.p[0], 0.028, 0.09, ACCENT, box=0.7)
       for s in (-1, 1)
     ],
   ]

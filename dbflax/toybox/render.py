@@ -234,8 +234,11 @@ def _field(row, x, y):
     c['h']
   )
   slope = jnp.sqrt(gx * gx + gy * gy + 1e-6)
-  # Beyond its tips a tapered shape has steep f; its height bounds d there.
-  distance = jnp.maximum((f - 1.0) / slope, (jnp.abs(v) - 1.0) * c['h'])
+  # Near the tips of a tapered shape f is steep; the distance to a box around
+  # the shape bounds d from below there.
+  reach = c['w'] * (1.0 + jnp.abs(c['taper'])) + jnp.abs(c['bend']) * c['h']
+  outside = jnp.maximum((jnp.abs(v) - 1.0) * c['h'], jnp.abs(qx) - reach)
+  distance = jnp.maximum((f - 1.0) / slope, outside)
   nx, ny = cos * gx - sin * gy, sin * gx + cos * gy
   return f, distance, nx / slope, ny / slope
 
@@ -270,7 +273,7 @@ def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
   tone = shade * (1.0 + c['fur'] * fur)
   colour = rgb * tone[..., None] + shine[..., None]
   edge = jnp.clip(
-    (0.009 - jnp.abs(distance + 0.006)) / jnp.maximum(pixel, 0.006) + 0.5,
+    (0.007 - jnp.abs(distance + 0.005)) / jnp.maximum(pixel, 0.004) + 0.5,
     0.0,
     1.0,
   )
@@ -303,7 +306,7 @@ _FUR = (
   (0.0061, 71, 2.2, 0.05), (0.0053, 108, 0.6, 0.05),
 )  # fmt: skip
 _STROKES = (
-  (0.13, 25, 0.0, 0.05), (0.093, 57, 2.0, 0.05), (0.067, 40, 4.0, 0.04),
+  (0.15, 20, 0.0, 0.035), (0.11, 75, 2.0, 0.035), (0.073, 48, 4.0, 0.03),
   (0.021, 31, 1.0, 0.035), (0.013, 52, 5.0, 0.035), (0.007, 40, 3.0, 0.035),
 )  # fmt: skip
 _HATCH = ((0.011, 45, 0.0, 0.5), (0.0083, 40, 1.3, 0.4), (0.0061, 52, 2.6, 0.3))
@@ -314,6 +317,13 @@ def _wobble(x, y, amount):
   dx = jnp.sin(23.0 * y + 3.0 * jnp.sin(9.0 * x))
   dy = jnp.sin(21.0 * x + 2.0 * jnp.sin(11.0 * y))
   return x + amount * dx, y + amount * dy
+
+
+def _ruffle(x, y):
+  """Bends the grain of a texture slowly, so that it does not look woven."""
+  dx = 0.03 * jnp.sin(17.0 * y + 5.0 * x) + 0.011 * jnp.sin(31.0 * x + 2.0)
+  dy = 0.03 * jnp.sin(15.0 * x - 4.0 * y) + 0.011 * jnp.sin(37.0 * y + 1.0)
+  return x + dx, y + dy
 
 
 def _open_canvas(scene, y, fur, pixel):
@@ -341,7 +351,7 @@ def _as_painting(rgb, ink, x, y, pixel):
   grey = jnp.mean(rgb, axis=-1, keepdims=True)
   strokes = _waves(x, y, _STROKES, pixel)[..., None]
   rich = grey + 1.35 * (rgb - grey) + strokes
-  return rich * (1.0 - 0.55 * ink[..., None])
+  return rich * (1.0 - 0.4 * ink[..., None])
 
 
 def _as_sketch(rgb, ink, x, y, pixel):
@@ -374,7 +384,7 @@ def render(
   x, y = jnp.meshgrid(x.astype(jnp.float32), y.astype(jnp.float32))
   painting, sketch = scene.style_id == 1, scene.style_id == 2
   px, py = _wobble(x, y, 0.006 * painting + 0.0025 * sketch)
-  fur = _waves(px, py, _FUR, pixel)
+  fur = _waves(*_ruffle(px, py), _FUR, pixel)
   table = primitives(scene)
   canvas = _open_canvas(scene, py, fur, pixel)
   step = lambda canvas, item: (

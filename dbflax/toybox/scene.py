@@ -66,7 +66,7 @@ STYLE_ODDS = (0.7, 0.15, 0.15)
 ACCESSORY_ODDS = (0.64, 0.12, 0.12, 0.12)
 EXPRESSION_ODDS = (0.64, 0.12, 0.12, 0.12)
 VIEW_ODDS = (0.6, 0.4)
-_JITTER = 0.045  # of each colour channel around its word's colour
+_JITTER = 0.08  # of each colour channel around its word's colour
 
 
 class Scene(NamedTuple):
@@ -113,9 +113,9 @@ def _colour(key, odds) -> tuple[Int[Array, ''], Float[Array, '3']]:
   return index, jnp.clip(jnp.asarray(COLOUR_RGB)[index] + jitter, 0.0, 1.0)
 
 
-def _reserved(class_id, colour_id, mark_id):
-  """One in seven triples (class, colour, marking) is never trained on."""
-  return (3 * colour_id + 2 * mark_id + class_id) % 7 == 0
+def _reserved(class_id, colour_id):
+  """The one marking that no trained individual of class and colour has."""
+  return (2 * colour_id + class_id) % len(MARKINGS)
 
 
 def individual(
@@ -123,8 +123,8 @@ def individual(
 ) -> Float[Array, 'individual']:
   """The identity-defining numbers of one individual of a class.
 
-  Individuals whose (class, colour, marking) triple is reserved are met only
-  with `held_out=True`; the pre-training world never contains them.
+  For every class and colour word one marking is kept out of pre-training:
+  individuals with it are met only with `held_out=True`.
   """
   odds = np.ones(len(COLOURS))
   colour_id, primary = _colour(rng.key(key, 'primary'), odds)
@@ -137,19 +137,13 @@ def individual(
     rng.key(key, 'numbers'), (8,), minval=-1.0, maxval=1.0
   )
   mark = jax.random.randint(rng.key(key, 'mark'), (), 0, len(MARKINGS))
-  mark = _settle_mark(class_id, colour_id, mark, held_out)
+  reserved = _reserved(class_id, colour_id)
+  other = jnp.where(mark == reserved, (mark + 1) % len(MARKINGS), mark)
+  mark = reserved if held_out else other
   one_hot = jax.nn.one_hot(mark, len(MARKINGS))
   return jnp.concatenate(
     [primary, secondary, accent, numbers[:6], one_hot, numbers[6:]]
   )
-
-
-def _settle_mark(class_id, colour_id, mark, held_out: bool):
-  """The nearest marking at or after `mark` on the wanted side of the split."""
-  for _ in range(len(MARKINGS) - 1 if held_out else 1):
-    wrong = _reserved(class_id, colour_id, mark) != held_out
-    mark = jnp.where(wrong, (mark + 1) % len(MARKINGS), mark)
-  return mark
 
 
 def nearest_colour(numbers: Float[Array, 'individual']) -> Int[Array, '']:
@@ -166,10 +160,8 @@ def recolour(
 
 def held_out(scene: Scene):
   """Whether the scene shows an individual kept out of pre-training."""
-  mark = jnp.argmax(scene.individual[MARK])
-  return _reserved(
-    scene.class_id, nearest_colour(scene.individual), mark
-  )
+  mark = scene.individual[MARK].argmax()
+  return mark == _reserved(scene.class_id, nearest_colour(scene.individual))
 
 
 def sample(key) -> Scene:

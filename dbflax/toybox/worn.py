@@ -71,9 +71,7 @@ def sad() -> Face:
         )
         for s in (-1, 1)
       ],
-      shapes.shape(
-        0.52, -0.3, 0.1, 0.17, TEAR, taper=-0.6, gloss=0.4, line=0
-      ),
+      shapes.shape(0.52, -0.3, 0.1, 0.17, TEAR, taper=-0.6, gloss=0.4, line=0),
     ],
     mouth=[_arc(0, -0.04, 0.24, 0.05, -0.4)],
   )
