@@ -59,6 +59,7 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
 
 def prepare(photos, data_dir) -> str:
   """Writes the data set and returns its name for config.subject.photos."""
+  images.list_photos(photos)  # A wrong folder must leave nothing behind.
   builder = PhotoFolder(photos=photos, data_dir=data_dir)
   builder.download_and_prepare()
   return f'tfds:{builder.data_path}:train'
