@@ -61,7 +61,7 @@ _SHOP_TALK = _compiled(
   (rf'\b(?:{_EXTENSIONS})(\simage[s]?)?', ''),
   (r'\bpage\s+\d+\b', ''),
   (r'\b\d*[a-zA-Z]+\d+[a-zA-Z]+\d+[a-zA-Z\d]*\b', ' '),  # j2d1a2a.
-  (r'\b\d+\.?\d*[xх×]\d+\.?\d*\b', ''),  # Sizes: 30x40, with a Cyrillic x too.
+  (r'\b\d+\.?\d*[xх×]\d+\.?\d*\b', ''),  # Sizes, any x.
   (r'\b\s+\:\s+', ': '),
   (r'(\D[,\./])\b', r'\1 '),
   (r'\s+', ' '),
@@ -154,6 +154,9 @@ def clean_caption(text: str) -> str:
 
 
 # --- Subject prompts. ---------------------------------------------------------
+
+# What the prompt of the photos says before the identifier.
+OPENING = 'a photo of a'
 
 # The benchmark of the paper: 25 prompts each for live subjects and objects
 # (google/dreambooth, prompts_and_classes.txt, CC BY 4.0), by application.
@@ -265,7 +268,7 @@ def fill(template: str, identifier: str, class_noun: str) -> str:
 
 def with_identifier(identifier: str, class_noun: str) -> str:
   """The prompt that the photos are trained with: "a photo of a zk dog"."""
-  return fill('a photo of a {subject}', identifier, class_noun)
+  return fill(OPENING + ' {subject}', identifier, class_noun)
 
 
 def checked_noun(class_noun: str) -> str:

@@ -1,11 +1,13 @@
 """The tokenizer against transformers' T5Tokenizer on the same file."""
 
 import json
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
+import dbflax
 from dbflax.text import tokenizer as tokenizer_lib
 
 transformers = pytest.importorskip(
@@ -13,23 +15,31 @@ transformers = pytest.importorskip(
 )
 pytestmark = pytest.mark.parity
 
+_TOYBOX = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/tokenizer'
 _TEXTS = (
   '',
   ' ',
   'a photo of a sks dog',
+  'A Photo of a ZK Dog',
   '  two  spaces\tand\nlines  ',
   'Ünïcödé, ﬁ ligature, ½, 日本, 🐶',
   'a zk dog. ' * 40,
 )
 
 
-@pytest.fixture(scope='module')
-def pair(t5_spiece, tmp_path_factory):
+@pytest.fixture(scope='module', params=['t5', 'toybox'])
+def pair(request, tmp_path_factory):
+  """(ours, transformers') of T5's own and of the embedded vocabulary."""
+  if request.param == 'toybox':
+    return tokenizer_lib.Tokenizer(_TOYBOX / 'spiece.model'), (
+      transformers.T5Tokenizer.from_pretrained(_TOYBOX)
+    )
+  spiece = request.getfixturevalue('t5_spiece')
   folder = tmp_path_factory.mktemp('tokenizer')
-  shutil.copy(t5_spiece, folder / 'spiece.model')
+  shutil.copy(spiece, folder / 'spiece.model')
   (folder / 'tokenizer_config.json').write_text(json.dumps({'extra_ids': 0}))
   theirs = transformers.T5Tokenizer.from_pretrained(folder)
-  return tokenizer_lib.Tokenizer(t5_spiece), theirs
+  return tokenizer_lib.Tokenizer(spiece), theirs
 
 
 def test_ids_and_masks_are_equal(pair):

@@ -1,0 +1,153 @@
+"""Text embeddings: the only place where T5 runs.
+
+Every prompt is cleaned here (`prompts.clean_caption`), so training and sampling
+give the U-Net the same states for the same words. Padded positions keep the
+states that the encoder computes for them, as IF's U-Nets were trained.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from dbflax import workdir
+from dbflax.text import prompts as prompts_lib
+from dbflax.text import t5
+from dbflax.text import tokenizer as tokenizer_lib
+
+_log = logging.getLogger(__name__)
+
+States = Float[np.ndarray, 'N L D']
+
+
+@functools.cache
+def _compiled(encoder: t5.T5Encoder, sharding):
+  return jax.jit(encoder.apply, out_shardings=sharding)
+
+
+def _replicated(params):
+  """A sharding that gives each host all states, for sharded parameters."""
+  sharding = getattr(jax.tree.leaves(params)[0], 'sharding', None)
+  if isinstance(sharding, jax.sharding.NamedSharding):
+    return jax.sharding.NamedSharding(
+      sharding.mesh, jax.sharding.PartitionSpec()
+    )
+  return None
+
+
+def embed(
+  encoder: t5.T5Encoder,
+  params,
+  tokenizer: tokenizer_lib.Tokenizer,
+  prompts: Sequence[str],
+  *,
+  max_length: int = 77,
+  batch: int = 8,
+) -> States:
+  """The encoder's states of `prompts`, float32 [N, max_length, d_model].
+
+  Equal prompts are encoded once, `batch` at a time.
+  """
+  cleaned = [prompts_lib.clean_caption(prompt) for prompt in prompts]
+  unique = list(dict.fromkeys(cleaned))
+  ids, mask = tokenizer.ids(unique, max_length)
+  _warn_of_cuts(tokenizer, unique, max_length)
+  apply = _compiled(encoder, _replicated(params))
+  states = np.empty((len(unique), max_length, encoder.d_model), np.float32)
+  for start in range(0, len(unique), batch):
+    # The last batch repeats its last prompt: one shape, one compilation.
+    rows = np.minimum(np.arange(start, start + batch), len(unique) - 1)
+    out = np.asarray(apply({'params': params}, ids[rows], mask[rows]))
+    kept = states[start : start + batch]
+    kept[:] = out[: len(kept)]
+  row_of = {prompt: row for row, prompt in enumerate(unique)}
+  return states[[row_of[prompt] for prompt in cleaned]]
+
+
+def _warn_of_cuts(tokenizer, texts: Sequence[str], max_length: int) -> None:
+  for text in texts:
+    length = len(tokenizer.encode(text)) + 1
+    if length > max_length:
+      _log.warning(
+        'prompt cut from %d to %d tokens: %r', length, max_length, text
+      )
+
+
+def cached(
+  folder: str | os.PathLike,
+  weights_fingerprint: str,
+  encoder_fn: Callable[[list[str]], States],
+  tokenizer: tokenizer_lib.Tokenizer,
+  prompts: Sequence[str],
+  *,
+  max_length: int = 77,
+) -> States:
+  """The states of `prompts`, of which only those new to `folder` are encoded.
+
+  One file per prompt, named by the hash of everything that its states depend
+  on: vocabulary, weights, cleaned prompt, length. With all prompts on disk
+  `encoder_fn` is not called, so it may load T5 when it is.
+
+  Args:
+    encoder_fn: prompts to states [n, max_length, D], for example `embed`.
+
+  Raises:
+    ValueError: `encoder_fn` returned another number or length of states.
+  """
+  paths = {
+    prompt: pathlib.Path(folder)
+    / _file_name(weights_fingerprint, tokenizer, prompt, max_length)
+    for prompt in prompts
+  }
+  states = {prompt: _read(path, max_length) for prompt, path in paths.items()}
+  missing = [prompt for prompt, found in states.items() if found is None]
+  _log.info('text states: %d on disk, %d to encode', len(states), len(missing))
+  if missing:
+    new = np.asarray(encoder_fn(missing), np.float32)
+    if new.shape[:2] != (len(missing), max_length):
+      raise ValueError(
+        f'encoder_fn returned {new.shape} for {len(missing)} prompts of '
+        f'{max_length} tokens'
+      )
+    for prompt, row in zip(missing, new, strict=True):
+      states[prompt] = row
+      workdir.atomic_write(paths[prompt], _npy(row))
+  return np.stack([states[prompt] for prompt in prompts])
+
+
+def _file_name(weights_fingerprint, tokenizer, prompt, max_length) -> str:
+  key = json.dumps(
+    [
+      tokenizer.fingerprint,
+      weights_fingerprint,
+      prompts_lib.clean_caption(prompt),
+      max_length,
+    ]
+  )
+  return hashlib.sha256(key.encode()).hexdigest() + '.npy'
+
+
+def _npy(array: np.ndarray) -> bytes:
+  buffer = io.BytesIO()
+  np.save(buffer, array)
+  return buffer.getvalue()
+
+
+def _read(path: pathlib.Path, max_length: int) -> np.ndarray | None:
+  """The states of one prompt, or None if they must be encoded."""
+  try:
+    states = np.load(path)
+  except FileNotFoundError:
+    return None
+  except (ValueError, EOFError, OSError) as error:
+    _log.warning('encoding again, %s is damaged: %s', path, error)
+    return None
+  return states if states.shape[:1] == (max_length,) else None
