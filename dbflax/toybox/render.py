@@ -121,7 +121,7 @@ def _on_anchor(rows, anchor):
   return moved.at[:, sizes].multiply(size)
 
 
-def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, 'n']]:
+def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, ' n']]:
   """The figure with its face and accessory, in the figure's unit."""
   at = (scene.class_id, scene.view_id)
   one = scene.individual[scene_lib.SHAPE.start :]
@@ -194,6 +194,9 @@ def primitives(scene) -> Table:
   paints = jnp.concatenate([props, jnp.array([shapes.DARK]), paints])
   rgb = _palette(scene)[paints] * rows[:, _C['tint'], None]
   return Table(rows, jnp.clip(rgb, 0.0, 1.0))
+
+
+_LINE = 0.013  # width of outlines, frame widths
 
 
 class _Canvas(NamedTuple):
@@ -272,12 +275,10 @@ def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
   alpha = cover * c['alpha']
   tone = shade * (1.0 + c['fur'] * fur)
   colour = rgb * tone[..., None] + shine[..., None]
-  edge = jnp.clip(
-    (0.007 - jnp.abs(distance + 0.005)) / jnp.maximum(pixel, 0.004) + 0.5,
-    0.0,
-    1.0,
-  )
-  ink = canvas.ink * (1.0 - alpha) + alpha * edge * c['line']
+  # The outline is a band just inside the edge; its area is exact.
+  inner = jnp.clip(0.5 - (distance + _LINE) / pixel, 0.0, 1.0)
+  edge = (linear - inner) * jnp.where(clipped, canvas.mask, 1.0)
+  ink = canvas.ink * (1.0 - alpha) + edge * c['alpha'] * c['line']
   return _Canvas(
     rgb=canvas.rgb + alpha[..., None] * (colour - canvas.rgb),
     mask=jnp.where(clipped, canvas.mask, cover),
@@ -350,16 +351,16 @@ def _as_painting(rgb, ink, x, y, pixel):
   """Strong colours, broad strokes and dark contours."""
   grey = jnp.mean(rgb, axis=-1, keepdims=True)
   strokes = _waves(x, y, _STROKES, pixel)[..., None]
-  rich = grey + 1.35 * (rgb - grey) + strokes
-  return rich * (1.0 - 0.4 * ink[..., None])
+  rich = grey + 1.25 * (rgb - grey) + strokes
+  return rich * (1.0 - 0.45 * ink[..., None])
 
 
 def _as_sketch(rgb, ink, x, y, pixel):
   """Graphite on paper: contours, and hatching where it is dark."""
   grey = rgb @ jnp.array([0.3, 0.59, 0.11])
   dark = 1.0 - jnp.clip(grey, 0.0, 1.0)
-  hatch = dark * (0.42 + 0.35 * _waves(x, y, _HATCH, pixel))
-  value = (0.97 - hatch) * (1.0 - 0.8 * ink)
+  hatch = dark * (0.34 + 0.3 * _waves(x, y, _HATCH, pixel))
+  value = 0.97 - hatch - 0.6 * ink
   return value[..., None] * jnp.array([1.0, 0.99, 0.96])
 
 
@@ -381,20 +382,33 @@ def render(
   pixel = 1.0 / resolution
   x = (jnp.arange(side) + left + 0.5) * pixel
   y = 1.0 - (jnp.arange(side) + top + 0.5) * pixel
-  x, y = jnp.meshgrid(x.astype(jnp.float32), y.astype(jnp.float32))
+  table = primitives(scene)
+  bands = max(1, side // _BAND) if side % _BAND == 0 else 1
+  draw = lambda rows: _draw(
+    scene, table, *jnp.meshgrid(x.astype(jnp.float32), rows), pixel
+  )
+  rgb = jax.lax.map(draw, y.astype(jnp.float32).reshape(bands, -1))
+  return rgb.reshape(side, side, 3)
+
+
+_BAND = 64  # rows drawn at a time, so that the canvas stays in cache
+
+
+def _draw(scene, table: Table, x, y, pixel: float):
+  """Draws the points (x, y), both [h, w]; rgb in [-1, 1]."""
   painting, sketch = scene.style_id == 1, scene.style_id == 2
   px, py = _wobble(x, y, 0.006 * painting + 0.0025 * sketch)
   fur = _waves(*_ruffle(px, py), _FUR, pixel)
-  table = primitives(scene)
-  canvas = _open_canvas(scene, py, fur, pixel)
   step = lambda canvas, item: (
     _paint(canvas, item[0], item[1], px, py, fur, scene.light, pixel),
     None,
   )
+  canvas = _open_canvas(scene, py, fur, pixel)
   canvas, _ = jax.lax.scan(step, canvas, (table.rows, table.rgb))
-  rgb = _as_photo(canvas.rgb, x, y)
+  rgb, ink = canvas.rgb, canvas.ink
   rgb = jnp.where(
-    painting, _as_painting(canvas.rgb, canvas.ink, x, y, pixel), rgb
+    painting,
+    _as_painting(rgb, ink, x, y, pixel),
+    jnp.where(sketch, _as_sketch(rgb, ink, x, y, pixel), _as_photo(rgb, x, y)),
   )
-  rgb = jnp.where(sketch, _as_sketch(canvas.rgb, canvas.ink, x, y, pixel), rgb)
   return jnp.clip(rgb, 0.0, 1.0) * 2.0 - 1.0
