@@ -6,7 +6,6 @@ Coordinates are frame widths, origin at the lower left, y upwards.
 from typing import NamedTuple
 
 from dbflax.toybox import shapes
-from dbflax.toybox.shapes import GROUND, PROP_A, PROP_B, PROP_C, PROP_D, WHITE
 
 ROWS = 14
 
@@ -43,13 +42,13 @@ def beach() -> Place:
     horizon=0.36,
     light=1.0,
     props=[
-      _flat(0.82, 0.86, 0.075, 0.075, PROP_B, soft=0.02, puff=0),
-      _flat(0.3, 0.87, 0.14, 0.03, WHITE, soft=0.04, alpha=0.8),
-      _flat(0.5, 0.45, 0.9, 0.11, PROP_A, box=1.0, puff=0),
-      _flat(0.5, 0.37, 0.9, 0.018, WHITE, alpha=0.9, puff=0, soft=0.02),
-      _flat(0.08, 0.55, 0.025, 0.26, PROP_D, bend=-0.15, angle=-4),
+      _flat(0.82, 0.86, 0.075, 0.075, shapes.PROP_B, soft=0.02, puff=0),
+      _flat(0.3, 0.87, 0.14, 0.03, shapes.WHITE, soft=0.04, alpha=0.8),
+      _flat(0.5, 0.45, 0.9, 0.11, shapes.PROP_A, box=1.0, puff=0),
+      _flat(0.5, 0.37, 0.9, 0.018, shapes.WHITE, alpha=0.9, puff=0, soft=0.02),
+      _flat(0.08, 0.55, 0.025, 0.26, shapes.PROP_D, bend=-0.15, angle=-4),
       *[
-        _flat(0.11, 0.82, 0.045, 0.17, PROP_C, angle=a, bend=b, tint=t)
+        _flat(0.11, 0.82, 0.045, 0.17, shapes.PROP_C, angle=a, bend=b, tint=t)
         for a, b, t in ((95, 0.35, 0.9), (55, 0.1, 1.1), (125, 0.2, 1.0))
       ],
     ],
@@ -67,17 +66,17 @@ def snow() -> Place:
     horizon=0.42,
     light=1.0,
     props=[
-      _flat(0.2, 0.42, 0.35, 0.2, PROP_B, soft=0.01),
-      _flat(0.85, 0.4, 0.4, 0.26, PROP_B, tint=0.95, soft=0.01),
+      _flat(0.2, 0.42, 0.35, 0.2, shapes.PROP_B, soft=0.01),
+      _flat(0.85, 0.4, 0.4, 0.26, shapes.PROP_B, tint=0.95, soft=0.01),
       *[
         _flat(x, y, w, h, paint, taper=-0.95, box=0.3)
         for x in (0.1, 0.9)
         for y, w, h, paint in (
-          (0.52, 0.12, 0.13, PROP_A), (0.6, 0.07, 0.045, PROP_C),
-          (0.68, 0.09, 0.11, PROP_A), (0.76, 0.045, 0.045, PROP_C),
+          (0.52, 0.12, 0.13, shapes.PROP_A), (0.6, 0.07, 0.045, shapes.PROP_C),
+          (0.68, 0.09, 0.11, shapes.PROP_A), (0.76, 0.045, 0.045, shapes.PROP_C),
         )
       ],
-      _flat(0.5, 0.3, 1.0, 0.1, PROP_C, soft=0.02, puff=0.2),
+      _flat(0.5, 0.3, 1.0, 0.1, shapes.PROP_C, soft=0.02, puff=0.2),
     ],
   )  # fmt: skip
 
@@ -93,10 +92,10 @@ def jungle() -> Place:
     horizon=0.3,
     light=0.95,
     props=[
-      _flat(0.12, 0.6, 0.05, 0.5, PROP_B, bend=0.05),
-      _flat(0.9, 0.6, 0.06, 0.5, PROP_B, bend=-0.05, tint=0.85),
+      _flat(0.12, 0.6, 0.05, 0.5, shapes.PROP_B, bend=0.05),
+      _flat(0.9, 0.6, 0.06, 0.5, shapes.PROP_B, bend=-0.05, tint=0.85),
       *[
-        _flat(x, y, 0.07, 0.24, PROP_A, angle=a, bend=b, tint=t)
+        _flat(x, y, 0.07, 0.24, shapes.PROP_A, angle=a, bend=b, tint=t)
         for x, y, a, b, t in (
           (0.05, 0.85, 130, 0.2, 1.0), (0.28, 0.93, 80, 0.25, 0.8),
           (0.62, 0.95, 100, -0.2, 0.9), (0.95, 0.85, 50, -0.2, 1.1),
@@ -104,10 +103,10 @@ def jungle() -> Place:
         )
       ],
       *[
-        _flat(x, 0.3, 0.05, 0.17, PROP_C, angle=a, bend=0.2)
+        _flat(x, 0.3, 0.05, 0.17, shapes.PROP_C, angle=a, bend=0.2)
         for x, a in ((0.1, -30), (0.2, 25), (0.84, 30), (0.93, -20))
       ],
-      _flat(0.16, 0.42, 0.04, 0.04, PROP_D),
+      _flat(0.16, 0.42, 0.04, 0.04, shapes.PROP_D),
     ],
   )  # fmt: skip
 
@@ -123,17 +122,17 @@ def street() -> Place:
     horizon=0.34,
     light=1.0,
     props=[
-      _flat(0.13, 0.6, 0.19, 0.3, PROP_A, box=1.0, puff=0.1),
-      _flat(0.5, 0.52, 0.2, 0.2, PROP_B, box=1.0, puff=0.1),
-      _flat(0.88, 0.62, 0.2, 0.33, PROP_B, box=1.0, tint=0.8, puff=0.1),
+      _flat(0.13, 0.6, 0.19, 0.3, shapes.PROP_A, box=1.0, puff=0.1),
+      _flat(0.5, 0.52, 0.2, 0.2, shapes.PROP_B, box=1.0, puff=0.1),
+      _flat(0.88, 0.62, 0.2, 0.33, shapes.PROP_B, box=1.0, tint=0.8, puff=0.1),
       *[
-        _flat(x, y, 0.04, 0.05, PROP_C, box=0.9, puff=0)
+        _flat(x, y, 0.04, 0.05, shapes.PROP_C, box=0.9, puff=0)
         for x in (0.07, 0.2, 0.8, 0.93)
         for y in (0.58, 0.78)
       ],
-      _flat(0.5, 0.33, 0.8, 0.035, PROP_D, box=1.0, tint=0.75, puff=0),
-      _flat(0.2, 0.07, 0.13, 0.018, PROP_D, box=0.9, puff=0),
-      _flat(0.8, 0.07, 0.13, 0.018, PROP_D, box=0.9, puff=0),
+      _flat(0.5, 0.33, 0.8, 0.035, shapes.PROP_D, box=1.0, tint=0.75, puff=0),
+      _flat(0.2, 0.07, 0.13, 0.018, shapes.PROP_D, box=0.9, puff=0),
+      _flat(0.8, 0.07, 0.13, 0.018, shapes.PROP_D, box=0.9, puff=0),
     ],
   )  # fmt: skip
 
@@ -149,19 +148,19 @@ def kitchen() -> Place:
     horizon=0.27,
     light=1.0,
     props=[
-      _flat(0.5, 0.76, 0.19, 0.17, PROP_B, box=1.0, puff=0.1),
-      _flat(0.5, 0.76, 0.165, 0.145, PROP_C, box=1.0, puff=0, tint=1.05),
-      _flat(0.5, 0.76, 0.013, 0.15, PROP_B, box=1.0, puff=0),
-      _flat(0.12, 0.83, 0.16, 0.15, PROP_A, box=0.95, puff=0.1),
-      _flat(0.9, 0.83, 0.16, 0.15, PROP_A, box=0.95, puff=0.1),
-      _flat(0.5, 0.36, 0.8, 0.13, PROP_A, box=1.0, puff=0.0),
-      _flat(0.5, 0.5, 0.8, 0.022, PROP_B, box=1.0, puff=0),
+      _flat(0.5, 0.76, 0.19, 0.17, shapes.PROP_B, box=1.0, puff=0.1),
+      _flat(0.5, 0.76, 0.165, 0.145, shapes.PROP_C, box=1.0, puff=0, tint=1.05),
+      _flat(0.5, 0.76, 0.013, 0.15, shapes.PROP_B, box=1.0, puff=0),
+      _flat(0.12, 0.83, 0.16, 0.15, shapes.PROP_A, box=0.95, puff=0.1),
+      _flat(0.9, 0.83, 0.16, 0.15, shapes.PROP_A, box=0.95, puff=0.1),
+      _flat(0.5, 0.36, 0.8, 0.13, shapes.PROP_A, box=1.0, puff=0.0),
+      _flat(0.5, 0.5, 0.8, 0.022, shapes.PROP_B, box=1.0, puff=0),
       *[
-        _flat(x, 0.36, 0.012, 0.12, PROP_A, box=1.0, tint=0.75, puff=0)
+        _flat(x, 0.36, 0.012, 0.12, shapes.PROP_A, box=1.0, tint=0.75, puff=0)
         for x in (0.02, 0.34, 0.66, 0.98)
       ],
-      _flat(0.12, 0.57, 0.07, 0.055, PROP_D, box=0.6, gloss=0.5),
-      _flat(0.12, 0.63, 0.075, 0.012, PROP_D, tint=0.7),
+      _flat(0.12, 0.57, 0.07, 0.055, shapes.PROP_D, box=0.6, gloss=0.5),
+      _flat(0.12, 0.63, 0.075, 0.012, shapes.PROP_D, tint=0.7),
     ],
   )  # fmt: skip
 
@@ -177,16 +176,16 @@ def desert() -> Place:
     horizon=0.34,
     light=1.0,
     props=[
-      _flat(0.22, 0.84, 0.085, 0.085, PROP_B, soft=0.03, puff=0),
-      _flat(0.78, 0.42, 0.16, 0.16, PROP_D, box=0.8, taper=-0.15),
-      _flat(0.3, 0.3, 0.45, 0.13, PROP_A, puff=0.5),
-      _flat(0.9, 0.28, 0.5, 0.12, PROP_A, tint=1.1, puff=0.5),
-      _flat(0.5, 0.12, 1.0, 0.2, GROUND, soft=0.01, puff=0.2),
-      _flat(0.1, 0.5, 0.04, 0.22, PROP_C, box=0.5, puff=0.8),
-      _flat(0.155, 0.48, 0.06, 0.025, PROP_C, puff=0.8),
-      _flat(0.195, 0.54, 0.025, 0.08, PROP_C, box=0.4, puff=0.8),
-      _flat(0.05, 0.56, 0.05, 0.023, PROP_C, puff=0.8),
-      _flat(0.015, 0.61, 0.023, 0.07, PROP_C, box=0.4, puff=0.8),
+      _flat(0.22, 0.84, 0.085, 0.085, shapes.PROP_B, soft=0.03, puff=0),
+      _flat(0.78, 0.42, 0.16, 0.16, shapes.PROP_D, box=0.8, taper=-0.15),
+      _flat(0.3, 0.3, 0.45, 0.13, shapes.PROP_A, puff=0.5),
+      _flat(0.9, 0.28, 0.5, 0.12, shapes.PROP_A, tint=1.1, puff=0.5),
+      _flat(0.5, 0.12, 1.0, 0.2, shapes.GROUND, soft=0.01, puff=0.2),
+      _flat(0.1, 0.5, 0.04, 0.22, shapes.PROP_C, box=0.5, puff=0.8),
+      _flat(0.155, 0.48, 0.06, 0.025, shapes.PROP_C, puff=0.8),
+      _flat(0.195, 0.54, 0.025, 0.08, shapes.PROP_C, box=0.4, puff=0.8),
+      _flat(0.05, 0.56, 0.05, 0.023, shapes.PROP_C, puff=0.8),
+      _flat(0.015, 0.61, 0.023, 0.07, shapes.PROP_C, box=0.4, puff=0.8),
     ],
   )  # fmt: skip
 
@@ -202,11 +201,11 @@ def meadow() -> Place:
     horizon=0.38,
     light=1.03,
     props=[
-      _flat(0.25, 0.84, 0.14, 0.05, PROP_D, soft=0.03, alpha=0.95),
-      _flat(0.33, 0.88, 0.09, 0.05, PROP_D, soft=0.03, alpha=0.95),
-      _flat(0.8, 0.76, 0.13, 0.04, PROP_D, soft=0.03, alpha=0.9),
-      _flat(0.2, 0.34, 0.45, 0.16, PROP_A, tint=0.86),
-      _flat(0.85, 0.34, 0.4, 0.13, PROP_A),
+      _flat(0.25, 0.84, 0.14, 0.05, shapes.PROP_D, soft=0.03, alpha=0.95),
+      _flat(0.33, 0.88, 0.09, 0.05, shapes.PROP_D, soft=0.03, alpha=0.95),
+      _flat(0.8, 0.76, 0.13, 0.04, shapes.PROP_D, soft=0.03, alpha=0.9),
+      _flat(0.2, 0.34, 0.45, 0.16, shapes.PROP_A, tint=0.86),
+      _flat(0.85, 0.34, 0.4, 0.13, shapes.PROP_A),
       *[
         _flat(x, y, 0.024, 0.024, paint)
         for x, y, paint in (
@@ -230,17 +229,17 @@ def night() -> Place:
     horizon=0.34,
     light=0.72,
     props=[
-      _flat(0.8, 0.83, 0.17, 0.17, PROP_A, soft=0.12, alpha=0.25, puff=0),
-      _flat(0.8, 0.83, 0.085, 0.085, PROP_A, puff=0.2),
+      _flat(0.8, 0.83, 0.17, 0.17, shapes.PROP_A, soft=0.12, alpha=0.25, puff=0),
+      _flat(0.8, 0.83, 0.085, 0.085, shapes.PROP_A, puff=0.2),
       *[
-        _flat(x, y, 0.014, 0.014, PROP_C, puff=0)
+        _flat(x, y, 0.014, 0.014, shapes.PROP_C, puff=0)
         for x, y in (
           (0.1, 0.9), (0.25, 0.75), (0.4, 0.93), (0.55, 0.8),
           (0.08, 0.62), (0.93, 0.58), (0.6, 0.94),
         )
       ],
-      _flat(0.2, 0.3, 0.4, 0.16, PROP_B),
-      _flat(0.85, 0.3, 0.4, 0.2, PROP_B, tint=0.8),
+      _flat(0.2, 0.3, 0.4, 0.16, shapes.PROP_B),
+      _flat(0.85, 0.3, 0.4, 0.2, shapes.PROP_B, tint=0.8),
     ],
   )  # fmt: skip
 

@@ -19,182 +19,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from dbflax.toybox import figures, places, shapes, worn
-from dbflax.toybox import scene as scene_lib
-
-_C = shapes.COLUMN
-_ANCHORS = 4  # face, mouth, top, neck
-
-
-class Table(NamedTuple):
-  """Primitives in frame coordinates, back to front."""
-
-  rows: Float[Array, 'n columns']
-  rgb: Float[Array, 'n 3']
-
-
-def _anchor_shapes(figure: figures.Figure) -> list[shapes.Shape]:
-  face = figure.face
-  mouth = figure.mouth or face._replace(y=face.y - 0.62 * face.h)
-  return [
-    shapes.shape(a.x, a.y, a.w, a.h, 0, alpha=a.alpha)
-    for a in (face, mouth, figure.top, figure.neck)
-  ]
-
-
-def _figure_tables():
-  """base [classes, views, n, W], slopes [.., numbers, n, W], paints [.., n].
-
-  The last four rows are the anchors.
-  """
-  length = figures.ROWS + _ANCHORS
-
-  def rows(draw, v):
-    figure = draw(v)
-    return shapes.pad(figure.shapes, figures.ROWS) + _anchor_shapes(figure)
-
-  each = [
-    [
-      shapes.affine(lambda v, d=d: rows(d, v), figures.NUMBERS, length)
-      for d in views
-    ]
-    for views in figures.FIGURES
-  ]
-  return [
-    np.stack([[view[i] for view in views] for views in each]) for i in range(3)
-  ]
-
-
-def _stack(lists, length):
-  """Tables [k, length, W] and paints [k, length] of lists of shapes."""
-  both = [shapes.table(shapes.pad(list(items), length)) for items in lists]
-  return np.stack([b[0] for b in both]), np.stack([b[1] for b in both])
-
-
-_BASE, _SLOPES, _PAINTS = _figure_tables()
-_EYES = _stack([face().eyes for face in worn.FACES], worn.EYE_ROWS)
-_MOUTHS = _stack([face().mouth for face in worn.FACES], worn.MOUTH_ROWS)
-_WORN = _stack([item() for item in worn.ACCESSORIES], worn.WORN_ROWS)
-_WORN_ANCHOR = np.array(
-  [('face', 'mouth', 'top', 'neck').index(name) for name in worn.WORN_ON]
-)
-_PLACES = [draw() for draw in places.PLACES]
-_PROPS = _stack([place.props for place in _PLACES], places.ROWS)
-_PALETTES = np.array([place.palette for place in _PLACES], np.float32)
-_HORIZONS = np.array([place.horizon for place in _PLACES], np.float32)
-_LIGHTS = np.array([place.light for place in _PLACES], np.float32)
-_FIXED = np.array(
-  [[0.10, 0.08, 0.09], [0.97, 0.96, 0.94], [0.98, 0.66, 0.14],
-   [0.95, 0.50, 0.55], [0.60, 0.85, 1.00]], np.float32
-)  # fmt: skip
-
-
-def _palette(scene) -> Float[Array, 'paints 3']:
-  """All paints of a scene, in the order of `shapes`' indices."""
-  one = scene.individual
-  dark, white, beak, pink, tear = jnp.asarray(_FIXED)
-  subject = jnp.stack(
-    [
-      one[scene_lib.PRIMARY], one[scene_lib.SECONDARY], dark, white,
-      one[scene_lib.ACCENT], scene.accessory_colour, beak, pink, tear,
-    ]
-  )  # fmt: skip
-  place = jnp.asarray(_PALETTES)[scene.place_id]
-  subject = subject * jnp.asarray(_LIGHTS)[scene.place_id]
-  warmth = 0.04 * scene.mood[2] * jnp.array([1.0, 0.0, -1.0])
-  return jnp.concatenate([subject, place + warmth])
-
-
-def _on_anchor(rows, anchor):
-  """Moves rows from an anchor's unit frame into the figure's."""
-  size = jnp.sqrt(jnp.abs(anchor[_C['w']] * anchor[_C['h']]))
-  moved = rows.at[:, _C['x']].set(
-    anchor[_C['x']] + anchor[_C['w']] * rows[:, _C['x']]
-  )
-  moved = moved.at[:, _C['y']].set(
-    anchor[_C['y']] + anchor[_C['h']] * rows[:, _C['y']]
-  )
-  sizes = jnp.array([_C['w'], _C['h']])
-  return moved.at[:, sizes].multiply(size)
-
-
-def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, ' n']]:
-  """The figure with its face and accessory, in the figure's unit."""
-  at = (scene.class_id, scene.view_id)
-  one = scene.individual[scene_lib.SHAPE.start :]
-  rows = jnp.asarray(_BASE)[at] + jnp.tensordot(
-    one, jnp.asarray(_SLOPES)[at], axes=1
-  )
-  body, anchors = rows[: figures.ROWS], rows[figures.ROWS :]
-  pick = lambda pair, i: (jnp.asarray(pair[0])[i], jnp.asarray(pair[1])[i])
-  eyes, eye_paints = pick(_EYES, scene.expression_id)
-  mouth, mouth_paints = pick(_MOUTHS, scene.expression_id)
-  things, thing_paints = pick(_WORN, scene.accessory_id)
-  face = jnp.concatenate(
-    [_on_anchor(eyes, anchors[0]), _on_anchor(mouth, anchors[1])]
-  )
-  face = face.at[:, _C['alpha']].multiply(anchors[0, _C['alpha']])
-  things = _on_anchor(
-    things, anchors[jnp.asarray(_WORN_ANCHOR)[scene.accessory_id]]
-  )
-  paints = jnp.asarray(_PAINTS)[at][: figures.ROWS]
-  return (
-    jnp.concatenate([body, face, things]),
-    jnp.concatenate([paints, eye_paints, mouth_paints, thing_paints]),
-  )
-
-
-def _into_frame(rows, scene):
-  """Figure units to frame widths: mirrored, scaled, stood on the ground."""
-  x, y = scene.position
-  rows = rows.at[:, _C['x']].set(
-    x + scene.facing * scene.size * rows[:, _C['x']]
-  )
-  rows = rows.at[:, _C['y']].set(y + scene.size * rows[:, _C['y']])
-  sizes = jnp.array([_C['w'], _C['h']])
-  mirrored = jnp.array([_C['angle'], _C['bend']])
-  return (
-    rows.at[:, sizes].multiply(scene.size)
-    .at[:, mirrored].multiply(scene.facing)
-  )  # fmt: skip
-
-
-def _backdrop(scene):
-  """The props of the place, shifted and mirrored by the scene's mood."""
-  rows = jnp.asarray(_PROPS[0])[scene.place_id]
-  side = jnp.where(scene.mood[3] < 0, -1.0, 1.0)
-  x = 0.5 + side * (rows[:, _C['x']] - 0.5) + 0.05 * scene.mood[0]
-  rows = rows.at[:, _C['x']].set(x)
-  rows = rows.at[:, _C['y']].add(0.03 * scene.mood[1])
-  mirrored = jnp.array([_C['angle'], _C['bend']])
-  return rows.at[:, mirrored].multiply(side)
-
-
-def _shadow(scene):
-  """A soft ellipse on the ground, away from the light."""
-  row = shapes.shape(0, 0, 1, 1, 2, alpha=0.42, soft=0.07, puff=0, line=0).row
-  width = 0.46 - 0.13 * (scene.view_id == 1)
-  row = jnp.asarray(row, jnp.float32)
-  row = row.at[_C['x']].set(scene.position[0] - 0.08 * scene.light[0])
-  row = row.at[_C['y']].set(scene.position[1] + 0.012)
-  row = row.at[_C['w']].set(width * scene.size)
-  return row.at[_C['h']].set(0.045)[None]
-
-
-def primitives(scene) -> Table:
-  """Everything a scene shows, back to front, in frame widths (y upwards)."""
-  rows, paints = _subject(scene)
-  props = jnp.asarray(_PROPS[1])[scene.place_id]
-  rows = jnp.concatenate(
-    [_backdrop(scene), _shadow(scene), _into_frame(rows, scene)]
-  )
-  paints = jnp.concatenate([props, jnp.array([shapes.DARK]), paints])
-  rgb = _palette(scene)[paints] * rows[:, _C['tint'], None]
-  return Table(rows, jnp.clip(rgb, 0.0, 1.0))
-
+from dbflax.toybox import layout, shapes, styles
 
 _LINE = 0.013  # width of outlines, frame widths
 
@@ -221,7 +48,7 @@ def _norms(u, v):
 
 def _field(row, x, y):
   """f and d of the primitive at frame points, and the unit ∇f there."""
-  c = {name: row[index] for name, index in _C.items()}
+  c = {name: row[index] for name, index in shapes.COLUMN.items()}
   cos, sin = jnp.cos(c['angle']), jnp.sin(c['angle'])
   dx, dy = x - c['x'], y - c['y']
   qx, qy = cos * dx + sin * dy, cos * dy - sin * dx
@@ -263,7 +90,7 @@ def _shading(c, f, nx, ny, light):
 
 def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
   """Lays one primitive over the canvas."""
-  c = {name: row[index] for name, index in _C.items()}
+  c = {name: row[index] for name, index in shapes.COLUMN.items()}
   f, distance, nx, ny = _field(row, x, y)
   linear = jnp.clip(0.5 - distance / jnp.maximum(pixel, c['soft']), 0.0, 1.0)
   smooth = linear * linear * (3.0 - 2.0 * linear)
@@ -287,50 +114,10 @@ def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
   )
 
 
-def _waves(x, y, waves, pixel):
-  """A sum of sines (wavelength, degrees, phase, amplitude), pixel-averaged."""
-  total = jnp.zeros_like(x)
-  for length, degrees, phase, amplitude in waves:
-    a = np.deg2rad(degrees)
-    kx, ky = np.cos(a) / length, np.sin(a) / length  # cycles per frame
-    mean = float(np.sinc(kx * pixel) * np.sinc(ky * pixel))
-    total += amplitude * mean * jnp.sin(
-      2 * np.pi * (kx * x + ky * y) + phase
-    )  # fmt: skip
-  return total
-
-
-# Fine texture of coats and grounds; only 256 and 1024 see its shortest waves.
-_FUR = (
-  (0.083, 70, 0.3, 0.02), (0.061, 130, 1.7, 0.02), (0.029, 62, 0.9, 0.025),
-  (0.021, 113, 2.9, 0.025), (0.0107, 80, 4.1, 0.035), (0.0087, 99, 5.3, 0.035),
-  (0.0061, 71, 2.2, 0.05), (0.0053, 108, 0.6, 0.05),
-)  # fmt: skip
-_STROKES = (
-  (0.15, 20, 0.0, 0.035), (0.11, 75, 2.0, 0.035), (0.073, 48, 4.0, 0.03),
-  (0.021, 31, 1.0, 0.035), (0.013, 52, 5.0, 0.035), (0.007, 40, 3.0, 0.035),
-)  # fmt: skip
-_HATCH = ((0.011, 45, 0.0, 0.5), (0.0083, 40, 1.3, 0.4), (0.0061, 52, 2.6, 0.3))
-
-
-def _wobble(x, y, amount):
-  """Displaces points a little, so that a painted outline is not exact."""
-  dx = jnp.sin(23.0 * y + 3.0 * jnp.sin(9.0 * x))
-  dy = jnp.sin(21.0 * x + 2.0 * jnp.sin(11.0 * y))
-  return x + amount * dx, y + amount * dy
-
-
-def _ruffle(x, y):
-  """Bends the grain of a texture slowly, so that it does not look woven."""
-  dx = 0.03 * jnp.sin(17.0 * y + 5.0 * x) + 0.011 * jnp.sin(31.0 * x + 2.0)
-  dy = 0.03 * jnp.sin(15.0 * x - 4.0 * y) + 0.011 * jnp.sin(37.0 * y + 1.0)
-  return x + dx, y + dy
-
-
 def _open_canvas(scene, y, fur, pixel):
   """Sky and ground, before any primitive."""
-  sky, low, far, near = _palette(scene)[shapes.SKY : shapes.GROUND + 1]
-  horizon = jnp.asarray(_HORIZONS)[scene.place_id] + 0.03 * scene.mood[1]
+  sky, low, far, near = layout.palette(scene)[shapes.SKY : shapes.GROUND + 1]
+  horizon = jnp.asarray(layout.HORIZONS)[scene.place_id] + 0.03 * scene.mood[1]
   up = jnp.clip((y - horizon) / (1.0 - horizon), 0.0, 1.0)[..., None]
   down = jnp.clip(y / horizon, 0.0, 1.0)[..., None]
   ground = (near + (far - near) * down) * (1.0 + 0.5 * fur[..., None])
@@ -339,29 +126,6 @@ def _open_canvas(scene, y, fur, pixel):
   rgb = rgb + below * (ground - rgb)
   none = jnp.zeros_like(y)
   return _Canvas(rgb, none, none + 1.0, none)
-
-
-def _as_photo(rgb, x, y):
-  """A mild vignette."""
-  r2 = (x - 0.5) ** 2 + (y - 0.5) ** 2
-  return rgb * (1.03 - 0.22 * r2)[..., None]
-
-
-def _as_painting(rgb, ink, x, y, pixel):
-  """Strong colours, broad strokes and dark contours."""
-  grey = jnp.mean(rgb, axis=-1, keepdims=True)
-  strokes = _waves(x, y, _STROKES, pixel)[..., None]
-  rich = grey + 1.25 * (rgb - grey) + strokes
-  return rich * (1.0 - 0.45 * ink[..., None])
-
-
-def _as_sketch(rgb, ink, x, y, pixel):
-  """Graphite on paper: contours, and hatching where it is dark."""
-  grey = rgb @ jnp.array([0.3, 0.59, 0.11])
-  dark = 1.0 - jnp.clip(grey, 0.0, 1.0)
-  hatch = dark * (0.34 + 0.3 * _waves(x, y, _HATCH, pixel))
-  value = 0.97 - hatch - 0.6 * ink
-  return value[..., None] * jnp.array([1.0, 0.99, 0.96])
 
 
 def render(
@@ -382,7 +146,7 @@ def render(
   pixel = 1.0 / resolution
   x = (jnp.arange(side) + left + 0.5) * pixel
   y = 1.0 - (jnp.arange(side) + top + 0.5) * pixel
-  table = primitives(scene)
+  table = layout.primitives(scene)
   bands = max(1, side // _BAND) if side % _BAND == 0 else 1
   draw = lambda rows: _draw(
     scene, table, *jnp.meshgrid(x.astype(jnp.float32), rows), pixel
@@ -394,11 +158,11 @@ def render(
 _BAND = 64  # rows drawn at a time, so that the canvas stays in cache
 
 
-def _draw(scene, table: Table, x, y, pixel: float):
+def _draw(scene, table: layout.Table, x, y, pixel: float):
   """Draws the points (x, y), both [h, w]; rgb in [-1, 1]."""
   painting, sketch = scene.style_id == 1, scene.style_id == 2
-  px, py = _wobble(x, y, 0.006 * painting + 0.0025 * sketch)
-  fur = _waves(*_ruffle(px, py), _FUR, pixel)
+  px, py = styles.wobble(x, y, 0.006 * painting + 0.0025 * sketch)
+  fur = styles.waves(*styles.ruffle(px, py), styles.FUR, pixel)
   step = lambda canvas, item: (
     _paint(canvas, item[0], item[1], px, py, fur, scene.light, pixel),
     None,
@@ -408,7 +172,11 @@ def _draw(scene, table: Table, x, y, pixel: float):
   rgb, ink = canvas.rgb, canvas.ink
   rgb = jnp.where(
     painting,
-    _as_painting(rgb, ink, x, y, pixel),
-    jnp.where(sketch, _as_sketch(rgb, ink, x, y, pixel), _as_photo(rgb, x, y)),
+    styles.as_painting(rgb, ink, x, y, pixel),
+    jnp.where(
+      sketch,
+      styles.as_sketch(rgb, ink, x, y, pixel),
+      styles.as_photo(rgb, x, y),
+    ),
   )
   return jnp.clip(rgb, 0.0, 1.0) * 2.0 - 1.0

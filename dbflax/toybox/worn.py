@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from dbflax.toybox import shapes
-from dbflax.toybox.shapes import ACCENT, DARK, PINK, TEAR, WHITE, WORN
 
 EYE_ROWS = 5
 MOUTH_ROWS = 2
@@ -26,12 +25,16 @@ def _eyes(w, h, paint, **columns) -> list[shapes.Shape]:
 
 def _glints() -> list[shapes.Shape]:
   return [
-    shapes.shape(s * 0.42 + 0.05, 0.16, 0.07, 0.08, WHITE, puff=0, line=0)
+    shapes.shape(
+      s * 0.42 + 0.05, 0.16, 0.07, 0.08, shapes.WHITE, puff=0, line=0
+    )
     for s in (-1, 1)
   ]
 
 
-def _arc(x, y, length, thick, bend, paint=DARK, **columns) -> shapes.Shape:
+def _arc(
+  x, y, length, thick, bend, paint=shapes.DARK, **columns
+) -> shapes.Shape:
   """A stroke along x; positive bend lifts its ends."""
   return shapes.shape(
     x, y, thick, length, paint, angle=90, bend=bend, puff=0, line=0, **columns
@@ -40,7 +43,7 @@ def _arc(x, y, length, thick, bend, paint=DARK, **columns) -> shapes.Shape:
 
 def neutral() -> Face:
   return Face(
-    eyes=[*_eyes(0.16, 0.2, DARK), *_glints()],
+    eyes=[*_eyes(0.16, 0.2, shapes.DARK), *_glints()],
     mouth=[_arc(0, 0, 0.2, 0.045, 0.2)],
   )
 
@@ -50,13 +53,13 @@ def happy() -> Face:
     eyes=[
       *[_arc(s * 0.42, 0.16, 0.2, 0.07, -0.55) for s in (-1, 1)],
       *[
-        shapes.shape(s * 0.72, -0.2, 0.15, 0.1, PINK, puff=0, line=0)
+        shapes.shape(s * 0.72, -0.2, 0.15, 0.1, shapes.PINK, puff=0, line=0)
         for s in (-1, 1)
       ],
     ],
     mouth=[
-      shapes.shape(0, -0.04, 0.3, 0.19, DARK, taper=0.5, puff=0, line=0),
-      shapes.shape(0, -0.1, 0.17, 0.1, PINK, puff=0, line=0),
+      shapes.shape(0, -0.04, 0.3, 0.19, shapes.DARK, taper=0.5, puff=0, line=0),
+      shapes.shape(0, -0.1, 0.17, 0.1, shapes.PINK, puff=0, line=0),
     ],
   )
 
@@ -64,14 +67,16 @@ def happy() -> Face:
 def sad() -> Face:
   return Face(
     eyes=[
-      *_eyes(0.15, 0.16, DARK),
+      *_eyes(0.15, 0.16, shapes.DARK),
       *[
         shapes.shape(
-          s * 0.42, 0.46, 0.24, 0.06, DARK, angle=-s * 28, puff=0, line=0
+          s * 0.42, 0.46, 0.24, 0.06, shapes.DARK, angle=-s * 28, puff=0, line=0
         )
         for s in (-1, 1)
       ],
-      shapes.shape(0.52, -0.3, 0.1, 0.17, TEAR, taper=-0.6, gloss=0.4, line=0),
+      shapes.shape(
+        0.52, -0.3, 0.1, 0.17, shapes.TEAR, taper=-0.6, gloss=0.4, line=0
+      ),
     ],
     mouth=[_arc(0, -0.04, 0.24, 0.05, -0.4)],
   )
@@ -80,7 +85,7 @@ def sad() -> Face:
 def sleepy() -> Face:
   return Face(
     eyes=[_arc(s * 0.42, 0.02, 0.22, 0.06, 0.35) for s in (-1, 1)],
-    mouth=[shapes.shape(0, -0.02, 0.1, 0.12, DARK, puff=0, line=0)],
+    mouth=[shapes.shape(0, -0.02, 0.1, 0.12, shapes.DARK, puff=0, line=0)],
   )
 
 
@@ -90,36 +95,46 @@ def none() -> list[shapes.Shape]:
 
 def hat() -> list[shapes.Shape]:
   return [
-    shapes.shape(0, 0.42, 0.62, 0.55, WORN, box=0.5, taper=-0.15, fur=0.3),
-    shapes.shape(0, 0.16, 0.64, 0.14, DARK, box=0.6, clip=1, line=0),
-    shapes.shape(0, 0.0, 1.15, 0.17, WORN, box=0.2, tint=0.9, fur=0.3),
+    shapes.shape(
+      0, 0.42, 0.62, 0.55, shapes.WORN, box=0.5, taper=-0.15, fur=0.3
+    ),
+    shapes.shape(0, 0.16, 0.64, 0.14, shapes.DARK, box=0.6, clip=1, line=0),
+    shapes.shape(0, 0.0, 1.15, 0.17, shapes.WORN, box=0.2, tint=0.9, fur=0.3),
   ]
 
 
 def scarf() -> list[shapes.Shape]:
   return [
     shapes.shape(
-      -0.35, -0.75, 0.27, 0.75, WORN, box=0.6, angle=-8, tint=0.85, fur=0.6
+      -0.35,
+      -0.75,
+      0.27,
+      0.75,
+      shapes.WORN,
+      box=0.6,
+      angle=-8,
+      tint=0.85,
+      fur=0.6,
     ),
-    shapes.shape(0, 0, 1.02, 0.42, WORN, box=0.35, fur=0.6),
-    shapes.shape(-0.5, 0, 0.09, 0.6, WHITE, clip=1, line=0),
-    shapes.shape(0.0, 0, 0.09, 0.6, WHITE, clip=1, line=0),
-    shapes.shape(0.5, 0, 0.09, 0.6, WHITE, clip=1, line=0),
+    shapes.shape(0, 0, 1.02, 0.42, shapes.WORN, box=0.35, fur=0.6),
+    shapes.shape(-0.5, 0, 0.09, 0.6, shapes.WHITE, clip=1, line=0),
+    shapes.shape(0.0, 0, 0.09, 0.6, shapes.WHITE, clip=1, line=0),
+    shapes.shape(0.5, 0, 0.09, 0.6, shapes.WHITE, clip=1, line=0),
   ]
 
 
 def sunglasses() -> list[shapes.Shape]:
   return [
-    shapes.shape(0, 0.14, 0.95, 0.06, DARK, box=0.7, line=0),
+    shapes.shape(0, 0.14, 0.95, 0.06, shapes.DARK, box=0.7, line=0),
     *[
       shapes.shape(
-        s * 0.45, 0.07, 0.38, 0.31, DARK, box=0.3, gloss=1.0, puff=0.8
+        s * 0.45, 0.07, 0.38, 0.31, shapes.DARK, box=0.3, gloss=1.0, puff=0.8
       )
       for s in (-1, 1)
     ],
     *[
       shapes.shape(
-        s * 0.45 - 0.1, 0.17, 0.14, 0.05, ACCENT,
+        s * 0.45 - 0.1, 0.17, 0.14, 0.05, shapes.ACCENT,
         angle=25, alpha=0.9, puff=0, line=0,
       )
       for s in (-1, 1)

@@ -1,0 +1,224 @@
+"""Pre-training of the embedded cascade on toybox, one target at a time.
+
+  python -m dbflax.main --mode=pretrain --config=configs/toybox.py:text_encoder
+  python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_1
+  python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_2
+  python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_3
+
+The text encoder comes first; the stages then need only it. Cost and quality of
+the embedded weights: dbflax/assets/toybox/README.md.
+`configs/toybox.py:tiny` writes the untrained cascade that tests fine-tune.
+"""
+
+import ml_collections
+
+VARIANTS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'tiny')
+
+
+def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
+  """The pre-training run of one target."""
+  c = ml_collections.ConfigDict()
+  # Names the workdir: all targets of the cascade share one.
+  c.name = 'tiny' if variant == 'tiny' else 'toybox'
+  # What this run trains.
+  c.target = variant
+  # Root of every random number.
+  c.seed = 0
+  # Tokens per caption.
+  c.max_length = 77
+  # Cascade directory to write into; '' is <workdir>/cascade.
+  c.out = ''
+  c.text_encoder = ml_collections.ConfigDict(
+    dict(
+      steps=800,
+      batch=128,
+      learning_rate=2e-3,
+      warmup=100,
+      checkpoint_every=500,
+    )
+  )
+  c.stage_1 = _stage(
+    learning_rate=1e-3,
+    phases=(
+      dict(resolution=16, crop=0, batch=96, steps=3000),
+      dict(resolution=32, crop=0, batch=48, steps=1600),
+      dict(resolution=64, crop=0, batch=24, steps=1200),
+    ),
+  )
+  # Crops of 64 and 128 pixels; `resolution` is that of the lower image.
+  c.stage_2 = _stage(
+    learning_rate=1e-3,
+    phases=(dict(resolution=64, crop=64, batch=16, steps=1500),),
+    noise_level=(0.0, 0.4),
+  )
+  c.stage_3 = _stage(
+    learning_rate=1e-3,
+    phases=(dict(resolution=256, crop=96, batch=8, steps=1200),),
+    noise_level=(0.0, 0.4),
+  )
+  c.architecture = _tiny() if variant == 'tiny' else _toybox()
+  return c
+
+
+def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0)):
+  return ml_collections.ConfigDict(
+    dict(
+      # Consecutive parts of the run: resolution, batch and steps of each.
+      phases=phases,
+      # After warmup; it decays to zero by a cosine.
+      learning_rate=learning_rate,
+      # Steps of linear warmup.
+      warmup=100,
+      weight_decay=0.01,
+      clip_norm=1.0,
+      # Decay of the moving average that is exported.
+      ema_decay=0.998,
+      # w(t): 'simple' or 'min_snr'.
+      weighting='simple',
+      # Super-resolution: the range of the noise level, uniform.
+      noise_level=noise_level,
+      # Share of captions dropped, for classifier-free guidance.
+      text_drop=0.1,
+      checkpoint_every=200,
+    )
+  )
+
+
+def _toybox() -> dict:
+  """config.json of every part: DeepFloyd IF's architecture, small."""
+  sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
+  return {
+    'text_encoder/config': _t5(d_model=96, d_ff=192, num_layers=2),
+    **_stage_files(
+      'stage_1',
+      _unet(64, [24, 32, 64, 128], [1, 1, 1, 2], attend=(2, 3)),
+    ),
+    **_stage_files('stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, **sr)),
+    **_stage_files(
+      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, groups=4, head=16, **sr)
+    ),
+  }
+
+
+def _tiny() -> dict:
+  """Two levels, one layer: 16 → 32 → 64 pixels, for tests."""
+  sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
+  unet = lambda size, **kw: _unet(
+    size, [8, 16], [1, 1], groups=4, head=8, cross=32, **kw
+  )
+  return {
+    'text_encoder/config': _t5(d_model=96, d_ff=64, num_layers=1),
+    **_stage_files('stage_1', unet(16)),
+    **_stage_files('stage_2', unet(32, **sr)),
+    **_stage_files('stage_3', unet(64, **sr)),
+  }
+
+
+def _t5(d_model: int, d_ff: int, num_layers: int) -> dict:
+  return dict(
+    architectures=['T5EncoderModel'],
+    model_type='t5',
+    vocab_size=VOCABULARY,
+    d_model=d_model,
+    d_kv=32,
+    d_ff=d_ff,
+    num_layers=num_layers,
+    num_heads=4,
+    relative_attention_num_buckets=32,
+    relative_attention_max_distance=128,
+    layer_norm_epsilon=1e-6,
+    feed_forward_proj='gated-gelu',
+    tie_word_embeddings=False,
+    is_encoder_decoder=False,
+    use_cache=False,
+    pad_token_id=0,
+    eos_token_id=1,
+    decoder_start_token_id=0,
+    dropout_rate=0.0,
+  )
+
+
+# Pieces of dbflax/assets/toybox/tokenizer.
+VOCABULARY = 1300
+
+
+def _unet(
+  size: int,
+  channels: list[int],
+  layers: list[int],
+  *,
+  attend: tuple[int, ...] | None = None,
+  groups: int = 8,
+  head: int = 32,
+  cross: int = 64,
+  in_channels: int = 3,
+  class_embed_type: str | None = None,
+  super_resolution: bool = False,
+) -> dict:
+  """A UNet2DConditionModel config; `attend` are the levels with attention."""
+  count = len(channels)
+  attend = (count - 1,) if attend is None else attend
+  kind = lambda i, yes, no: yes if i in attend else no
+  return dict(
+    _class_name='UNet2DConditionModel',
+    sample_size=size,
+    in_channels=in_channels,
+    out_channels=6,
+    block_out_channels=channels,
+    layers_per_block=layers,
+    down_block_types=[
+      kind(i, 'SimpleCrossAttnDownBlock2D', 'ResnetDownsampleBlock2D')
+      for i in range(count)
+    ],
+    mid_block_type='UNetMidBlock2DSimpleCrossAttn',
+    up_block_types=[
+      kind(i, 'SimpleCrossAttnUpBlock2D', 'ResnetUpsampleBlock2D')
+      for i in reversed(range(count))
+    ],
+    # Imagen's super-resolution attends to the text only.
+    only_cross_attention=super_resolution,
+    attention_head_dim=head,
+    cross_attention_dim=cross,
+    cross_attention_norm='group_norm',
+    encoder_hid_dim=96,
+    encoder_hid_dim_type='text_proj',
+    addition_embed_type='text',
+    addition_embed_type_num_heads=4,
+    class_embed_type=class_embed_type,
+    time_embedding_dim=128,
+    time_embedding_act_fn='silu' if super_resolution else None,
+    resnet_time_scale_shift='scale_shift',
+    resnet_skip_time_act=super_resolution,
+    resnet_out_scale_factor=1.4142271248762552 if super_resolution else 1.0,
+    mid_block_scale_factor=1.4142271248762552 if super_resolution else 1.0,
+    act_fn='silu',
+    norm_num_groups=groups,
+    norm_eps=1e-5,
+  )
+
+
+def _stage_files(name: str, unet: dict) -> dict:
+  files = {
+    f'{name}/unet/config': unet,
+    f'{name}/scheduler/scheduler_config': _scheduler(
+      prediction_type='v_prediction',
+      variance_type='learned_range',
+      thresholding=unet['in_channels'] == 3,
+      sample_max_value=1.5,
+    ),
+  }
+  if unet['class_embed_type']:
+    files[f'{name}/image_noising_scheduler/scheduler_config'] = _scheduler()
+  return files
+
+
+def _scheduler(**fields) -> dict:
+  return dict(
+    _class_name='DDPMScheduler',
+    num_train_timesteps=1000,
+    beta_schedule='squaredcos_cap_v2',
+    timestep_spacing='trailing',
+    dynamic_thresholding_ratio=0.95,
+    clip_sample=True,
+    **fields,
+  )

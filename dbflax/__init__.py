@@ -1,0 +1,1 @@
+"""dbflax: DreamBooth for cascaded pixel diffusion models, in JAX."""

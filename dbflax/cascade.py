@@ -1,0 +1,261 @@
+"""A cascade: text encoder and stages, read from and written to a directory.
+
+The layout is that of diffusers (README, "Cascades"): `tokenizer/`,
+`text_encoder/`, and per stage `stage_N/unet`, `stage_N/scheduler` and, for
+super-resolution, `stage_N/image_noising_scheduler`. `Stage` is the one meaning
+of a stage: training and sampling both go through `network` and `condition`.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dbflax import errors, rng
+from dbflax.diffusion import (
+  guidance,
+  lowres,
+  process,
+  sampler,
+)
+from dbflax.diffusion import (
+  schedule as schedule_lib,
+)
+from dbflax.models import unet as unet_lib
+from dbflax.text import t5, tokenizer as tokenizer_lib
+from dbflax.weights import diffusers
+
+ASSETS = pathlib.Path(__file__).parent / 'assets'
+STAGES = ('stage_1', 'stage_2', 'stage_3')
+
+Image = Float[Array, 'B H W C']
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """One diffusion model of the cascade, without its parameters."""
+
+  name: str
+  unet: unet_lib.UNet
+  schedule: schedule_lib.Schedule
+  lowres_schedule: schedule_lib.Schedule | None
+  scheduler_config: dict
+
+  @property
+  def resolution(self) -> int:
+    return self.unet.sample_size
+
+  @property
+  def prediction_type(self) -> str:
+    return self.scheduler_config.get('prediction_type', 'epsilon')
+
+  @property
+  def is_super_resolution(self) -> bool:
+    return self.lowres_schedule is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioning:
+  """What a super-resolution stage sees of the lower image."""
+
+  image: Image  # upsampled and noised
+  label: Float[Array, 'B']  # the noise level in schedule steps
+
+
+jax.tree_util.register_dataclass(Conditioning, ['image', 'label'], [])
+
+
+@dataclasses.dataclass(frozen=True)
+class Cascade:
+  folder: pathlib.Path
+  tokenizer: tokenizer_lib.Tokenizer
+  encoder: t5.T5Encoder
+  stages: dict[str, Stage]
+
+
+def condition(
+  stage: Stage, low: Image, eps: Image, level: Float[Array, 'B'], window=None
+) -> Conditioning:
+  """The lower image made ready: upsampled (only `window` of it), noised."""
+  up = lowres.upsample(low, stage.resolution, window)
+  return Conditioning(*lowres.condition(stage.lowres_schedule, up, eps, level))
+
+
+def network(
+  stage: Stage,
+  params: dict,
+  x_t: Image,
+  t: Float[Array, 'B'],
+  text: Float[Array, 'B L D'],
+  conditioning: Conditioning | None,
+) -> Float[Array, 'B H W 2C']:
+  """One call of the stage's U-Net: prediction and variance logit."""
+  label = None
+  if conditioning is not None:
+    x_t = jnp.concatenate([x_t, conditioning.image], axis=-1)
+    label = conditioning.label
+  return stage.unet.apply({'params': params}, x_t, t, text, label)
+
+
+def denoiser(
+  stage: Stage,
+  params: dict,
+  text: Float[Array, 'B L D'],
+  null_text: Float[Array, 'L D'],
+  guidance_scale: float,
+  conditioning: Conditioning | None = None,
+) -> sampler.Denoiser:
+  """The stage as a sampler wants it: guidance and thresholding inside.
+
+  Guidance acts on the prediction; the variance is the conditional one, as in
+  DeepFloyd IF. A scale of 1 runs the network once per step.
+  """
+
+  def guided(x, t):
+    if guidance_scale == 1:
+      return network(stage, params, x, t, text, conditioning)
+    null = jnp.broadcast_to(null_text, text.shape)
+    twice = lambda a: jnp.concatenate([a, a])
+    both = network(
+      stage,
+      params,
+      twice(x),
+      twice(t),
+      jnp.concatenate([text, null]),
+      jax.tree.map(twice, conditioning),
+    )
+    cond, uncond = jnp.split(both, 2)
+    c = x.shape[-1]
+    prediction = guidance.combine(
+      cond[..., :c], uncond[..., :c], guidance_scale
+    )
+    return jnp.concatenate([prediction, cond[..., c:]], axis=-1)
+
+  def denoise(x, t):
+    output = guided(x, t)
+    c = x.shape[-1]
+    x0 = process.to_x0(
+      stage.schedule, stage.prediction_type, output[..., :c], x, t
+    )
+    logit = output[..., c:] if output.shape[-1] > c else None
+    return sampler.Denoised(_threshold(stage, x0), logit)
+
+  return denoise
+
+
+def _threshold(stage: Stage, x0: Image) -> Image:
+  config = stage.scheduler_config
+  if config.get('thresholding'):
+    quantile = config.get('dynamic_thresholding_ratio', 0.995)
+    return guidance.dynamic_threshold(
+      x0, quantile, config.get('sample_max_value', 1.0)
+    )
+  return jnp.clip(x0, -1, 1) if config.get('clip_sample') else x0
+
+
+def image_noise(keys: Array, shape: tuple[int, ...], stream: str) -> Callable:
+  """noise(step) with one key per image [B].
+
+  An image's noise depends on its own key only, so it does not matter in which
+  batch, or on which host, it is drawn.
+  """
+  draw = lambda key, step: jax.random.normal(rng.key(key, stream, step), shape)
+  return lambda step: jax.vmap(draw, (0, None))(keys, step)
+
+
+def load(
+  folder: str | pathlib.Path = '', stages=STAGES, options: dict | None = None
+) -> Cascade:
+  """Reads a cascade's configuration; parameters come by `load_params`.
+
+  Args:
+    folder: a cascade directory; '' is the embedded toybox and a bare name
+      the embedded cascade of that name ('tiny').
+    stages: names of the stages wanted.
+    options: stage name → {'dtype': …, 'remat': …} for its U-Net.
+
+  Raises:
+    UserError: if the folder is not a cascade directory or lacks a stage.
+  """
+  folder = resolve(folder)
+  encoder = t5.from_config(
+    diffusers.read_json(folder / 'text_encoder/config.json')
+  )
+  return Cascade(
+    folder,
+    tokenizer_lib.Tokenizer(folder / 'tokenizer/spiece.model'),
+    encoder,
+    {n: load_stage(folder / n, **(options or {}).get(n, {})) for n in stages},
+  )
+
+
+def resolve(folder: str | pathlib.Path) -> pathlib.Path:
+  """The directory that a configuration's `cascade.path` means."""
+  folder = str(folder) or 'toybox'
+  embedded = ASSETS / folder
+  path = embedded if embedded.is_dir() else pathlib.Path(folder)
+  if not path.is_dir():
+    raise errors.UserError(
+      f'cascade.path {folder!r} is not a directory; give a cascade directory, '
+      "'' for the embedded toybox or 'tiny' for the test cascade."
+    )
+  return path
+
+
+def load_stage(folder: pathlib.Path, **options) -> Stage:
+  """A stage from its folder; `options` are those of `unet.from_config`."""
+  noising = folder / 'image_noising_scheduler/scheduler_config.json'
+  scheduler_config = diffusers.read_json(
+    folder / 'scheduler/scheduler_config.json'
+  )
+  lowres_schedule = None
+  if noising.exists():
+    lowres_schedule = schedule_lib.from_config(diffusers.read_json(noising))
+  return Stage(
+    folder.name,
+    unet_lib.from_config(
+      diffusers.read_json(folder / 'unet/config.json'), **options
+    ),
+    schedule_lib.from_config(scheduler_config),
+    lowres_schedule,
+    scheduler_config,
+  )
+
+
+def init_stage(stage: Stage, key) -> dict:
+  """Fresh parameters; under `jax.eval_shape` only their shapes."""
+  unet = stage.unet
+  size = 2 ** (len(unet.block_out_channels) - 1)
+  zeros = lambda *shape: jnp.zeros(shape)
+  return unet.init(
+    key,
+    zeros(1, size, size, unet.in_channels),
+    zeros(1),
+    zeros(1, 1, unet.encoder_hid_dim),
+    zeros(1),
+  )['params']
+
+
+def init_encoder(encoder: t5.T5Encoder, key) -> dict:
+  ids = jnp.zeros((1, 1), jnp.int32)
+  return encoder.init(key, ids, ids)['params']
+
+
+def load_params(cascade: Cascade, name: str) -> dict:
+  """Parameters (host, float32) of 'text_encoder' or of a stage."""
+  key = jax.random.key(0)
+  if name == 'text_encoder':
+    shapes = jax.eval_shape(lambda k: init_encoder(cascade.encoder, k), key)
+    return diffusers.read_params(cascade.folder / name, shapes)
+  stage = cascade.stages[name]
+  shapes = jax.eval_shape(lambda k: init_stage(stage, k), key)
+  return diffusers.read_params(cascade.folder / name / 'unet', shapes)
+
+
+def weights_file(cascade: Cascade, name: str) -> pathlib.Path:
+  """The file that a network's parameters are read from, to fingerprint it."""
+  sub = () if name == 'text_encoder' else ('unet',)
+  return diffusers.weights_file(cascade.folder.joinpath(name, *sub))

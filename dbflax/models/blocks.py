@@ -1,0 +1,134 @@
+"""The blocks of Imagen's and DeepFloyd IF's U-Nets.
+
+Names are those of diffusers. Shapes: B batch, H × W pixels, C channels,
+E time embedding, L text tokens, T channels of the projected text.
+Conventions that differ from Flax's defaults are torch's: norm epsilon 1e-5,
+3×3 convolutions padded by one on every side.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dbflax.models import embeddings
+
+Image = Float[Array, 'B H W C']
+
+
+class GroupNorm(nn.Module):
+  """Group normalisation over the last axis and all axes but the first.
+
+  The sums run over the pixels first and over a group's channels after: a
+  plain reduction over [pixels, channels in group] is 8× slower on CPU.
+  """
+
+  num_groups: int
+  epsilon: float = 1e-5
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x):
+    channels = x.shape[-1]
+    scale = self.param('scale', nn.initializers.ones, (channels,))
+    bias = self.param('bias', nn.initializers.zeros, (channels,))
+    pixels = tuple(range(1, x.ndim - 1))
+    y = x.astype(jnp.float32)
+    moments = jnp.stack([y.mean(pixels), jnp.square(y).mean(pixels)])
+    grouped = moments.reshape(
+      2, -1, self.num_groups, channels // self.num_groups
+    )
+    mean, square = jnp.repeat(
+      grouped.mean(-1), channels // self.num_groups, axis=-1
+    )
+    # One multiply-add per pixel: y · gain + offset.
+    var = jnp.maximum(square - jnp.square(mean), 0)
+    gain = jax.lax.rsqrt(var + self.epsilon) * scale
+    offset = bias - mean * gain
+    shape = (x.shape[0],) + (1,) * len(pixels) + (channels,)
+    return (y * gain.reshape(shape) + offset.reshape(shape)).astype(self.dtype)
+
+
+def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
+  """A 3×3 convolution, padded as torch pads it."""
+  init = nn.initializers.zeros if zero else nn.initializers.lecun_normal()
+  return nn.Conv(
+    channels, (3, 3), padding=1, dtype=dtype, kernel_init=init, name=name
+  )
+
+
+def average_pool(x: Image) -> Float[Array, 'B H/2 W/2 C']:
+  b, h, w, c = x.shape
+  return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def nearest_up(x: Image) -> Float[Array, 'B 2H 2W C']:
+  b, h, w, c = x.shape
+  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
+  return x.reshape(b, 2 * h, 2 * w, c)
+
+
+RESAMPLE = {'': lambda x: x, 'down': average_pool, 'up': nearest_up}
+
+
+class ResnetBlock(nn.Module):
+  """GN – act – (resample) – conv – GN·(1+scale)+shift – act – conv."""
+
+  channels: int
+  num_groups: int
+  epsilon: float
+  act_fn: str
+  out_scale_factor: float
+  skip_time_act: bool
+  resample: str = ''
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Image, temb: Float[Array, 'B E']):
+    act = embeddings.ACTIVATIONS[self.act_fn]
+    norm = lambda name: GroupNorm(
+      self.num_groups, self.epsilon, self.dtype, name=name
+    )
+    h = RESAMPLE[self.resample](act(norm('norm1')(x)))
+    x = RESAMPLE[self.resample](x)
+    h = conv3x3(self.channels, 'conv1', self.dtype)(h)
+    temb = temb if self.skip_time_act else act(temb)
+    film = nn.Dense(2 * self.channels, dtype=self.dtype, name='time_emb_proj')
+    scale, shift = jnp.split(film(temb)[:, None, None, :], 2, axis=-1)
+    h = act(norm('norm2')(h) * (1 + scale) + shift)
+    # Zero at the start of pre-training: every block begins as identity.
+    h = conv3x3(self.channels, 'conv2', self.dtype, zero=True)(h)
+    if x.shape[-1] != self.channels:
+      # A 1×1 convolution is a matrix product, and faster as one.
+      x = nn.Dense(self.channels, dtype=self.dtype, name='conv_shortcut')(x)
+    return (x + h) / self.out_scale_factor
+
+
+class AddedKVAttention(nn.Module):
+  """Self- and text attention in one: keys and values are [text; pixels]."""
+
+  head_dim: int
+  num_groups: int
+  text_norm_groups: int = 32
+  only_text: bool = False
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Image, text: Float[Array, 'B L T']):
+    b, h, w, c = x.shape
+    dense = lambda name, y: nn.Dense(c, dtype=self.dtype, name=name)(y)
+    split = lambda y: y.reshape(b, -1, c // self.head_dim, self.head_dim)
+    pixels = x.reshape(b, h * w, c)
+    norm = lambda groups, name: GroupNorm(groups, dtype=self.dtype, name=name)
+    text = norm(self.text_norm_groups, 'norm_cross')(text)
+    y = norm(self.num_groups, 'group_norm')(pixels)
+    q = split(dense('to_q', y))
+    k, v = split(dense('add_k_proj', text)), split(dense('add_v_proj', text))
+    if not self.only_text:
+      k = jnp.concatenate([k, split(dense('to_k', y))], axis=1)
+      v = jnp.concatenate([v, split(dense('to_v', y))], axis=1)
+    logits = jnp.einsum('bqhd,bkhd->bhqk', q, k) * self.head_dim**-0.5
+    # Softmax in float32 whatever the compute type, as the reference does.
+    weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(self.dtype)
+    y = jnp.einsum('bhqk,bkhd->bqhd', weights, v).reshape(b, h * w, c)
+    return (pixels + dense('to_out_0', y)).reshape(b, h, w, c)

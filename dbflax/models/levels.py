@@ -1,0 +1,93 @@
+"""Levels of the U-Net: blocks of one resolution, named as in diffusers."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dbflax.models import blocks
+
+
+class _Level(nn.Module):
+  """Hyper-parameters and children that all kinds of level share."""
+
+  channels: int
+  num_groups: int
+  epsilon: float
+  act_fn: str
+  out_scale_factor: float
+  skip_time_act: bool
+  head_dim: int
+  only_text: bool
+  num_layers: int = 1
+  attend: bool = True
+  resample: str = ''
+  dtype: jnp.dtype = jnp.float32
+  remat: bool = False
+
+  def _resnet(self, name: str, resample: str = ''):
+    cls = blocks.ResnetBlock
+    return (nn.remat(cls) if self.remat else cls)(
+      self.channels,
+      self.num_groups,
+      self.epsilon,
+      self.act_fn,
+      self.out_scale_factor,
+      self.skip_time_act,
+      resample,
+      self.dtype,
+      name=name,
+    )
+
+  def _attention(self, name: str):
+    cls = blocks.AddedKVAttention
+    return (nn.remat(cls) if self.remat else cls)(
+      self.head_dim,
+      self.num_groups,
+      only_text=self.only_text,
+      dtype=self.dtype,
+      name=name,
+    )
+
+
+class DownBlock(_Level):
+  """(resnet [– attention]) × num_layers [– downsampling resnet]."""
+
+  @nn.compact
+  def __call__(self, h, temb, text):
+    outputs = []
+    for i in range(self.num_layers):
+      h = self._resnet(f'resnets_{i}')(h, temb)
+      if self.attend:
+        h = self._attention(f'attentions_{i}')(h, text)
+      outputs.append(h)
+    if self.resample:
+      h = self._resnet('downsamplers_0', 'down')(h, temb)
+      outputs.append(h)
+    return h, outputs
+
+
+class MidBlock(_Level):
+  """resnet – attention – resnet."""
+
+  @nn.compact
+  def __call__(self, h, temb, text):
+    h = self._resnet('resnets_0')(h, temb)
+    h = self._attention('attentions_0')(h, text)
+    return self._resnet('resnets_1')(h, temb)
+
+
+class UpBlock(_Level):
+  """(skip – resnet [– attention]) × num_layers [– upsampling resnet].
+
+  Takes its skips from the end of the list that it is given.
+  """
+
+  @nn.compact
+  def __call__(self, h, skips, temb, text):
+    for i in range(self.num_layers):
+      h = jnp.concatenate([h, skips.pop()], axis=-1)
+      h = self._resnet(f'resnets_{i}')(h, temb)
+      if self.attend:
+        h = self._attention(f'attentions_{i}')(h, text)
+    if self.resample:
+      h = self._resnet('upsamplers_0', 'up')(h, temb)
+    return h

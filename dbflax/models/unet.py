@@ -1,0 +1,182 @@
+"""One U-Net for the three stages, sized by diffusers' `unet/config.json`.
+
+    temb = MLP(sinusoid(t)) [+ MLP(sinusoid(noise level))] + pool(text)
+    text = Linear(text);  x → down blocks → mid → up blocks → GN – act – conv
+
+Every level is residual, or residual with text attention; the last convolution
+gives six channels: the prediction and the interpolation of the log variance.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dbflax import errors
+from dbflax.models import blocks, embeddings, levels
+
+# config.json fields with one meaning here; another value is refused.
+_REQUIRED = {
+  'mid_block_type': 'UNetMidBlock2DSimpleCrossAttn',
+  'resnet_time_scale_shift': 'scale_shift',
+  'encoder_hid_dim_type': 'text_proj',
+  'addition_embed_type': 'text',
+  'cross_attention_norm': 'group_norm',
+}
+# Block types by whether they attend to the text.
+_ATTENDS = {
+  'ResnetDownsampleBlock2D': False,
+  'SimpleCrossAttnDownBlock2D': True,
+  'ResnetUpsampleBlock2D': False,
+  'SimpleCrossAttnUpBlock2D': True,
+}
+
+
+class UNet(nn.Module):
+  """Fields are those of config.json; `dtype` is the type of computation."""
+
+  sample_size: int
+  in_channels: int
+  out_channels: int
+  block_out_channels: tuple[int, ...]
+  layers_per_block: tuple[int, ...]
+  down_block_types: tuple[str, ...]
+  up_block_types: tuple[str, ...]
+  attention_head_dim: int
+  cross_attention_dim: int
+  encoder_hid_dim: int
+  addition_embed_type_num_heads: int = 64
+  class_embed_type: str | None = None
+  time_embedding_act_fn: str | None = None
+  time_embedding_dim: int | None = None
+  act_fn: str = 'gelu'
+  norm_num_groups: int = 32
+  norm_eps: float = 1e-5
+  only_cross_attention: bool = False
+  resnet_skip_time_act: bool = False
+  resnet_out_scale_factor: float = 1.0
+  mid_block_scale_factor: float = 1.0
+  dtype: jnp.dtype = jnp.float32
+  remat: bool = False
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'B H W in'],
+    t: Float[Array, 'B'],
+    text: Float[Array, 'B L D'],
+    noise_level: Float[Array, 'B'] | None = None,
+  ) -> Float[Array, 'B H W out']:
+    """`t` and `noise_level` count schedule steps and may be fractional."""
+    text = text.astype(self.dtype)
+    temb = self._time_embedding(t, text, noise_level)
+    text = nn.Dense(
+      self.cross_attention_dim, dtype=self.dtype, name='encoder_hid_proj'
+    )(text)
+    conv = lambda channels, name, **kw: blocks.conv3x3(
+      channels, name, self.dtype, **kw
+    )
+    h = conv(self.block_out_channels[0], 'conv_in')(x.astype(self.dtype))
+    h, skips = self._down(h, temb, text)
+    h = self._mid(h, temb, text)
+    h = self._up(h, skips, temb, text)
+    h = blocks.GroupNorm(
+      self.norm_num_groups, self.norm_eps, self.dtype, name='conv_norm_out'
+    )(h)
+    h = embeddings.ACTIVATIONS[self.act_fn](h)
+    return conv(self.out_channels, 'conv_out', zero=True)(h).astype(jnp.float32)
+
+  def _time_embedding(self, t, text, noise_level):
+    channels = self.time_embedding_dim or 4 * self.block_out_channels[0]
+    embed = lambda name, level: embeddings.TimestepEmbedding(
+      channels, self.act_fn, self.dtype, name=name
+    )(embeddings.sinusoid(level, self.block_out_channels[0]))
+    temb = embed('time_embedding', t)
+    if self.class_embed_type == 'timestep':
+      temb += embed('class_embedding', noise_level)
+    temb += embeddings.TextTimeEmbedding(
+      channels,
+      self.addition_embed_type_num_heads,
+      self.dtype,
+      name='add_embedding',
+    )(text)
+    if self.time_embedding_act_fn:
+      temb = embeddings.ACTIVATIONS[self.time_embedding_act_fn](temb)
+    return temb
+
+  def _hyper(self) -> dict:
+    """What every block of this U-Net has in common."""
+    return {
+      'num_groups': self.norm_num_groups,
+      'epsilon': self.norm_eps,
+      'act_fn': self.act_fn,
+      'out_scale_factor': self.resnet_out_scale_factor,
+      'skip_time_act': self.resnet_skip_time_act,
+      'head_dim': self.attention_head_dim,
+      'only_text': self.only_cross_attention,
+      'dtype': self.dtype,
+      'remat': self.remat,
+    }
+
+  def _down(self, h, temb, text):
+    skips = [h]
+    for level, channels in enumerate(self.block_out_channels):
+      block = levels.DownBlock(
+        channels=channels,
+        num_layers=self.layers_per_block[level],
+        attend=_ATTENDS[self.down_block_types[level]],
+        resample='down' if level < len(self.block_out_channels) - 1 else '',
+        name=f'down_blocks_{level}',
+        **self._hyper(),
+      )
+      h, outputs = block(h, temb, text)
+      skips += outputs
+    return h, skips
+
+  def _mid(self, h, temb, text):
+    hyper = {**self._hyper(), 'out_scale_factor': self.mid_block_scale_factor}
+    channels = self.block_out_channels[-1]
+    block = levels.MidBlock(channels=channels, name='mid_block', **hyper)
+    return block(h, temb, text)
+
+  def _up(self, h, skips, temb, text):
+    layers = self.layers_per_block[::-1]
+    for level, channels in enumerate(self.block_out_channels[::-1]):
+      block = levels.UpBlock(
+        channels=channels,
+        num_layers=layers[level] + 1,
+        attend=_ATTENDS[self.up_block_types[level]],
+        resample='up' if level < len(layers) - 1 else '',
+        name=f'up_blocks_{level}',
+        **self._hyper(),
+      )
+      h = block(h, skips, temb, text)
+    return h
+
+
+def from_config(config: dict, dtype=jnp.float32, remat: bool = False) -> UNet:
+  """The U-Net of a `unet/config.json`.
+
+  Raises:
+    UserError: if the config asks for something this U-Net is not.
+  """
+  for field, value in _REQUIRED.items():
+    if config.get(field) != value:
+      raise errors.UserError(
+        f'unet/config.json: {field} is {config.get(field)!r}; dbflax reads '
+        f'the Imagen / DeepFloyd IF family, where it is {value!r}.'
+      )
+  for block in (*config['down_block_types'], *config['up_block_types']):
+    if block not in _ATTENDS:
+      raise errors.UserError(
+        f'unet/config.json: unknown block {block!r}; '
+        f'known: {", ".join(_ATTENDS)}.'
+      )
+  fields = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in config.items()
+    if name in UNet.__dataclass_fields__ and value is not None
+  }
+  layers = fields['layers_per_block']
+  if isinstance(layers, int):
+    fields['layers_per_block'] = (layers,) * len(fields['block_out_channels'])
+  return UNet(**{**fields, 'dtype': dtype, 'remat': remat})

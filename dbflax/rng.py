@@ -1,0 +1,25 @@
+"""Randomness as a pure function of (root, stream name, step).
+
+No key is carried, split or saved: every random number of a run is named by
+the stream it belongs to and the step that draws it, so a run killed anywhere
+resumes with the numbers it would have drawn.
+"""
+
+import zlib
+
+import numpy as np
+
+
+def key(root, stream: str, step=0):
+  """The key of `stream` at `step` (an int or a traced int32 scalar)."""
+  # Imported late: host-only users of `numpy` below must start without JAX.
+  import jax
+
+  return jax.random.fold_in(
+    jax.random.fold_in(root, zlib.crc32(stream.encode())), step
+  )
+
+
+def numpy(seed: int, stream: str, step: int = 0) -> np.random.Generator:
+  """The same idea for host-side draws."""
+  return np.random.default_rng([seed, zlib.crc32(stream.encode()), step])

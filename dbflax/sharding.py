@@ -1,0 +1,87 @@
+"""The device mesh and one ordered table of how parameters lie on it.
+
+Mesh axes: 'data' (replicas) and 'fsdp' (parameters and optimizer state are
+split, batches too). The first rule whose pattern matches the end of a
+parameter's path wins; a path that no rule matches raises. An axis that does not
+divide a dimension is dropped there: that tensor is replicated.
+"""
+
+import re
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from dbflax import errors
+
+AXES = ('data', 'fsdp')
+RULES = (
+  (r'(conv_in|conv1|conv2|conv_out)/kernel$', P(None, None, None, 'fsdp')),
+  (r'kernel$', P(None, 'fsdp')),
+  (r'positional_embedding$', P(None, 'fsdp')),
+  (r'embedding$', P('fsdp', None)),
+  (r'(bias|scale)$', P()),
+  (r'(step|count)$', P()),
+)
+
+
+def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+  """A mesh of all devices; -1 takes what the other axis leaves."""
+  devices = jax.device_count()
+  data = devices // fsdp if data == -1 else data
+  if data * fsdp != devices:
+    raise errors.UserError(
+      f'mesh.data × mesh.fsdp = {data} × {fsdp} is not the {devices} devices '
+      'here; set mesh.data=-1 and an fsdp that divides them.'
+    )
+  # Explicit axes, JAX's default, break sharded convolutions.
+  types = (AxisType.Auto,) * len(AXES)
+  return jax.make_mesh((data, fsdp), AXES, axis_types=types)
+
+
+def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
+  """The partition of one tensor by the table."""
+  for pattern, rule in RULES:
+    if re.search(pattern, path):
+      return _fit(rule, shape, mesh)
+  raise ValueError(f'no sharding rule matches {path!r} {shape}; add one.')
+
+
+def _fit(rule: P, shape: tuple[int, ...], mesh: Mesh) -> P:
+  divides = lambda dim, axis: axis and dim % mesh.shape[axis] == 0
+  pairs = zip(shape, rule, strict=False)
+  return P(*(axis if divides(dim, axis) else None for dim, axis in pairs))
+
+
+def shard_tree(tree, mesh: Mesh):
+  """A tree of NamedShardings for parameters, optimizer state or both.
+
+  Optimizer moments end in their parameter's path, so they lie as it lies.
+  """
+
+  def one(path, leaf):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    return NamedSharding(mesh, spec(name, leaf.shape, mesh))
+
+  return jax.tree_util.tree_map_with_path(one, tree)
+
+
+def batch(mesh: Mesh) -> NamedSharding:
+  """Examples are split over all devices."""
+  return NamedSharding(mesh, P(AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, P())
+
+
+def put_batch(tree, mesh: Mesh):
+  """Host arrays [B, …] onto the mesh; replicated where B does not divide."""
+
+  def put(array):
+    array = np.asarray(array)
+    divides = array.shape[0] % mesh.size == 0
+    return jax.device_put(array, batch(mesh) if divides else replicated(mesh))
+
+  return jax.tree.map(put, tree)

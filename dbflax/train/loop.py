@@ -1,0 +1,132 @@
+"""The loop around a training step: checkpoints, logs, samples, resume.
+
+`update(state, step) → (state, metrics)` makes its own batch from the step
+number, so nothing but the state has to survive a kill.
+"""
+
+import json
+import math
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import tqdm
+
+from dbflax import checkpoints as checkpoints_lib
+from dbflax import errors
+from dbflax.train import state as state_lib
+
+Update = Callable[[state_lib.State, int], tuple[state_lib.State, dict]]
+
+
+def run(
+  name: str,
+  state: state_lib.State,
+  update: Update,
+  *,
+  steps: int,
+  checkpoints: checkpoints_lib.Checkpoints,
+  checkpoint_every: int,
+  log_path: pathlib.Path,
+  sample_every: int = 0,
+  sample: Callable[[state_lib.State, int], None] | None = None,
+) -> state_lib.State:
+  """Runs from the state's step to `steps`, and leaves a checkpoint there.
+
+  Raises:
+    UserError: on a non-finite loss, with its parts and the last checkpoint.
+  """
+  start = int(state.step)
+  with MetricsLog(log_path, name, start) as log:
+    bar = tqdm.tqdm(
+      range(start, steps),
+      name,
+      initial=start,
+      total=steps,
+      unit='step',
+      mininterval=1,
+    )
+    for step in bar:
+      state, metrics = update(state, step)
+      shown = log.add(step, metrics)
+      bar.set_postfix_str(shown, refresh=False)
+      done = step + 1
+      if done == steps or done % checkpoint_every == 0:
+        log.drain()
+        checkpoints.save(done, state)
+      if sample and sample_every and (done % sample_every == 0):
+        sample(state, done)
+  return state
+
+
+class MetricsLog:
+  """Metrics of every step as json lines, read one step late.
+
+  Reading a step's metrics waits for the device; one step late, the device has
+  the next step to work on meanwhile.
+  """
+
+  def __init__(self, path: pathlib.Path, name: str, start: int):
+    self._name, self._pending, self._shown = name, None, ''
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A resumed run forgets what the killed one logged past its checkpoint.
+    lines = [line for line in read(path) if line['step'] < start]
+    path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    self._file = path.open('a')
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, *_):
+    if kind is None:
+      self.drain()
+    self._file.close()
+
+  def add(self, step: int, metrics: dict) -> str:
+    """Takes a step's metrics; returns the newest known, for the bar."""
+    self.drain()
+    self._pending = (step, metrics)
+    return self._shown
+
+  def drain(self) -> None:
+    """Writes what is pending and checks it."""
+    if self._pending is None:
+      return
+    step, metrics = self._pending
+    self._pending = None
+    values = {k: float(v) for k, v in jax.device_get(metrics).items()}
+    self._file.write(json.dumps({'step': step, **values}) + '\n')
+    self._file.flush()
+    self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
+    if not all(math.isfinite(v) for v in values.values()):
+      raise errors.UserError(
+        f'{self._name}: the loss is not finite at step {step} ({self._shown}); '
+        'lower the learning rate. The last checkpoint stands.'
+      )
+
+
+def read(path: pathlib.Path) -> list[dict]:
+  """The metrics that a log holds; a line cut by a kill is left out."""
+  if not path.exists():
+    return []
+  lines = path.read_text().split('\n')[:-1]
+  return [json.loads(line) for line in lines]
+
+
+def restore(
+  checkpoints: checkpoints_lib.Checkpoints,
+  create: Callable[[], state_lib.State],
+  shardings: state_lib.State,
+) -> state_lib.State:
+  """The newest checkpoint, or else the state that `create` makes."""
+  shapes = jax.eval_shape(create)
+  state = checkpoints.restore_latest(
+    checkpoints_lib.abstract(shapes, shardings)
+  )
+  return jax.device_put(create(), shardings) if state is None else state
+
+
+def host(tree) -> dict:
+  """Parameters as numpy arrays."""
+  return jax.tree.map(np.asarray, jax.device_get(tree))

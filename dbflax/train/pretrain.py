@@ -1,0 +1,179 @@
+"""Pre-training of a cascade on toybox: one stage at a time, from nothing.
+
+The base sees whole scenes at rising resolutions (the same weights, so that
+most of what it learns is learnt where pictures are small). Super-resolution
+stages see crops, as Imagen's do, with the lower image noised at a level drawn
+uniformly. What is exported is the moving average.
+"""
+
+import functools
+import pathlib
+import shutil
+
+import jax
+
+from dbflax import cascade, checkpoints, errors, rng, sharding, workdir
+from dbflax.toybox import stream
+from dbflax.train import loop, optimizer, pretrain_text, step
+from dbflax.train import state as state_lib
+from dbflax.weights import diffusers
+
+TARGETS = ('text_encoder', *cascade.STAGES)
+
+
+def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
+  """Writes a cascade directory's configuration, without weights.
+
+  Raises:
+    UserError: if the folder holds another architecture.
+  """
+  for name, content in architecture.items():
+    path = folder / f'{name}.json'
+    if path.exists() and diffusers.read_json(path) != content:
+      raise errors.UserError(
+        f'{path} differs from config.architecture; remove {folder} or choose '
+        'another config.out.'
+      )
+    diffusers.write_json(path, content)
+  target = folder / 'tokenizer'
+  if target != spiece.parent:
+    shutil.copytree(spiece.parent, target, dirs_exist_ok=True)
+
+
+def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
+  """Trains `config.target` into the cascade directory `folder`.
+
+  Args:
+    config: configs/toybox.py.
+    folder: the cascade directory; earlier targets are read from it.
+    work: checkpoints and logs.
+  """
+  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  prepare(folder, config.architecture.to_dict(), spiece)
+  if config.target == 'text_encoder':
+    model = cascade.load(folder, stages=())
+    params = pretrain_text.run(config, model, work)
+    diffusers.write_params(folder / 'text_encoder', params)
+    return
+  model = cascade.load(folder, stages=(config.target,))
+  params = _train_stage(config, model, work)
+  diffusers.write_params(folder / config.target / 'unet', params)
+
+
+def initialise(config, folder: pathlib.Path) -> None:
+  """Writes a cascade with fresh weights: what tests fine-tune."""
+  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  prepare(folder, config.architecture.to_dict(), spiece)
+  model = cascade.load(folder)
+  root = jax.random.key(config.seed)
+  params = cascade.init_encoder(model.encoder, rng.key(root, 'text_encoder'))
+  diffusers.write_params(folder / 'text_encoder', loop.host(params))
+  for name, stage in model.stages.items():
+    params = cascade.init_stage(stage, rng.key(root, name))
+    diffusers.write_params(folder / name / 'unet', loop.host(params))
+
+
+def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
+  hyper, name = config[config.target], config.target
+  stage = model.stages[name]
+  phases = [dict(phase) for phase in hyper.phases]
+  total = sum(phase['steps'] for phase in phases)
+  mesh = sharding.make_mesh()
+  tx = optimizer.build(
+    learning_rate=hyper.learning_rate,
+    steps=total,
+    warmup=hyper.warmup,
+    decay=True,
+    weight_decay=hyper.weight_decay,
+    clip_norm=hyper.clip_norm,
+    b2=0.99,
+  )
+  root = jax.random.key(config.seed)
+  create = lambda: state_lib.create(
+    cascade.init_stage(stage, rng.key(root, name)), tx, ema=True
+  )
+  shardings = sharding.shard_tree(jax.eval_shape(create), mesh)
+  saved = checkpoints.Checkpoints(
+    work / 'checkpoints', _fingerprint(config, model)
+  )
+  state = loop.restore(saved, jax.jit(create), shardings)
+  objective = step.Objective(
+    hyper.weighting, tuple(hyper.noise_level), hyper.text_drop
+  )
+  update = step.make_denoising_step(
+    stage, objective, tx, hyper.ema_decay, mesh, shardings
+  )
+  make_batch, null_text = _batches(config, model, stage)
+
+  def one(state, number):
+    batch = make_batch(number, _phase(phases, number))
+    return update(state, batch, null_text, root)
+
+  state = loop.run(
+    name,
+    state,
+    one,
+    steps=total,
+    checkpoints=saved,
+    checkpoint_every=hyper.checkpoint_every,
+    log_path=work / 'metrics.jsonl',
+  )
+  saved.close()
+  return loop.host(state_lib.best_params(state))
+
+
+def _fingerprint(config, model: cascade.Cascade) -> str:
+  """What a checkpoint belongs to: the hyper-parameters and the text encoder."""
+  return workdir.fingerprint(
+    {
+      'target': config.target,
+      'hyper': config[config.target].to_dict(),
+      'architecture': config.architecture.to_dict(),
+      'seed': config.seed,
+      'text_encoder': cascade.weights_file(model, 'text_encoder'),
+    }
+  )
+
+
+def _phase(phases: list[dict], number: int) -> dict:
+  """The phase that step `number` falls into."""
+  for phase in phases:
+    if number < phase['steps']:
+      return phase
+    number -= phase['steps']
+  raise ValueError('the step lies beyond the last phase')
+
+
+def _batches(config, model: cascade.Cascade, stage: cascade.Stage):
+  """(make_batch(step, phase) → Batch, the empty prompt's embedding [L, D])."""
+  params = jax.device_put(cascade.load_params(model, 'text_encoder'))
+  root = jax.random.key(config.seed)
+  encode = jax.jit(lambda ids: model.encoder.apply({'params': params}, *ids))
+  draw = jax.jit(stream.scenes, static_argnums=2)
+  render = jax.jit(
+    functools.partial(_render, stage), static_argnames=('resolution', 'crop')
+  )
+
+  def make_batch(number: int, phase: dict) -> step.Batch:
+    scenes = draw(root, number, phase['batch'])
+    texts = stream.write_captions(scenes, config.seed, number)
+    text = encode(model.tokenizer.ids(texts, config.max_length))
+    key = rng.key(root, 'crops', number)
+    image, low, corner = render(
+      scenes, key, resolution=phase['resolution'], crop=phase['crop']
+    )
+    return step.Batch(image, text, low, corner)
+
+  null_text = encode(model.tokenizer.ids([''], config.max_length))[0]
+  return make_batch, null_text
+
+
+def _render(stage: cascade.Stage, scenes, key, *, resolution: int, crop: int):
+  """(image, low, corner): whole scenes, or crops with their lower image."""
+  if not stage.is_super_resolution:
+    return stream.images(scenes, resolution), None, None
+  count = scenes.class_id.shape[0]
+  corner = jax.random.randint(key, (count, 2), 0, stage.resolution - crop + 1)
+  window = (corner[:, 0], corner[:, 1], crop)
+  image = stream.images(scenes, stage.resolution, window)
+  return image, stream.images(scenes, resolution), corner

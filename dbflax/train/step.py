@@ -1,0 +1,177 @@
+"""One training step of one stage, pure and sharded.
+
+    plain:              L = L(instance)
+    prior preservation: L = L(instance) + λ L(class images)     (paper, eq. 2)
+
+The two are separate compiled steps. The prior half draws its own t', ε' (and
+noise level) from its own random stream. Losses are logged apart.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int
+
+from dbflax import cascade, rng, sharding
+from dbflax.diffusion import loss as loss_lib
+from dbflax.diffusion import process
+from dbflax.train import state as state_lib
+
+Metrics = dict[str, Float[Array, '']]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+  """Training examples: an image, or a crop of it, and what it is given.
+
+  image: [B, h, w, 3] in [-1, 1]; text: [B, L, D].
+  Super-resolution only: low [B, r, r, 3], the whole lower image; corner
+  [B, 2] (y, x), where in the stage's resolution the crop `image` was cut.
+  """
+
+  image: Float[Array, 'B h w C']
+  text: Float[Array, 'B L D']
+  low: Float[Array, 'B r r C'] | None = None
+  corner: Int[Array, 'B 2'] | None = None
+
+
+jax.tree_util.register_dataclass(Batch, ['image', 'text', 'low', 'corner'], [])
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """What is minimised, besides the schedule that the stage brings."""
+
+  weighting: str = 'simple'  # w(t): 'simple' or 'min_snr'
+  noise_level: tuple[float, float] = (0.0, 0.0)  # SR: drawn uniformly between
+  text_drop: float = 0.0  # share of examples that see the empty prompt
+  vlb_weight: float = 1.0  # of the learned variance's own term
+
+
+def loss(
+  stage: cascade.Stage,
+  objective: Objective,
+  params: dict,
+  batch: Batch,
+  null_text: Float[Array, 'L D'],
+  key: Array,
+) -> tuple[Float[Array, ''], Metrics]:
+  """Mean loss of a batch, and its parts.
+
+  Raises nothing: a non-finite loss is the loop's business.
+  """
+  b = batch.image.shape[0]
+  t = jax.random.randint(rng.key(key, 't'), (b,), 0, stage.schedule.num_steps)
+  t = t.astype(jnp.float32)
+  eps = jax.random.normal(rng.key(key, 'eps'), batch.image.shape)
+  drop = jax.random.bernoulli(rng.key(key, 'drop'), objective.text_drop, (b,))
+  text = jnp.where(drop[:, None, None], null_text, batch.text)
+  x_t = process.add_noise(stage.schedule, batch.image, eps, t)
+  conditioning = _condition(stage, objective, batch, key)
+  output = cascade.network(stage, params, x_t, t, text, conditioning)
+  parts = loss_lib.denoising(
+    stage.schedule,
+    stage.prediction_type,
+    objective.weighting,
+    output,
+    batch.image,
+    eps,
+    t,
+  )
+  parts = {name: value.mean() for name, value in parts.items()}
+  return parts['mse'] + objective.vlb_weight * parts['vlb'], parts
+
+
+def _condition(stage, objective, batch, key) -> cascade.Conditioning | None:
+  """The lower image exactly as the sampler would present it."""
+  if not stage.is_super_resolution:
+    return None
+  b, size = batch.image.shape[:2]
+  low, high = objective.noise_level
+  draw = jax.random.uniform(rng.key(key, 'level'), (b,))
+  noise = jax.random.normal(rng.key(key, 'lowres'), batch.image.shape)
+  window = (batch.corner[:, 0], batch.corner[:, 1], size)
+  level = low + (high - low) * draw
+  return cascade.condition(stage, batch.low, noise, level, window)
+
+
+def _apply_gradients(
+  state: state_lib.State, grads, optimizer, ema_decay: float
+) -> state_lib.State:
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  ema = state.ema
+  if ema is not None:
+    # A warm-up of the decay, so that short runs are not dominated by step 0.
+    decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    ema = optax.incremental_update(params, ema, 1 - decay)
+  return state_lib.State(state.step + 1, params, opt_state, ema)
+
+
+def make_denoising_step(
+  stage: cascade.Stage,
+  objective: Objective,
+  optimizer: optax.GradientTransformation,
+  ema_decay: float,
+  mesh: Mesh,
+  shardings: state_lib.State,
+) -> Callable:
+  """Compiles (state, batch, null_text, root) → (state, metrics)."""
+
+  def update(state, batch, null_text, root):
+    key = rng.key(root, f'{stage.name}/instance', state.step)
+    grad = jax.value_and_grad(loss, argnums=2, has_aux=True)
+    (_, parts), grads = grad(
+      stage, objective, state.params, batch, null_text, key
+    )
+    metrics = {'instance_loss': parts['mse'], 'instance_vlb': parts['vlb']}
+    metrics['grad_norm'] = optax.global_norm(grads)
+    return _apply_gradients(state, grads, optimizer, ema_decay), metrics
+
+  return jax.jit(
+    update,
+    donate_argnums=0,
+    out_shardings=(shardings, sharding.replicated(mesh)),
+  )
+
+
+def make_prior_preservation_step(
+  stage: cascade.Stage,
+  objective: Objective,
+  optimizer: optax.GradientTransformation,
+  ema_decay: float,
+  mesh: Mesh,
+  shardings: state_lib.State,
+) -> Callable:
+  """Compiles (state, batch, prior_batch, prior_weight, null_text, root) → ….
+
+  `prior_weight` is λ, a float32 scalar. The two gradients are taken one after
+  the other, so the prior half costs time but no activation memory.
+  """
+
+  def update(state, batch, prior_batch, prior_weight, null_text, root):
+    grad = jax.value_and_grad(loss, argnums=2, has_aux=True)
+
+    def half(batch, stream):
+      key = rng.key(root, f'{stage.name}/{stream}', state.step)
+      (_, parts), grads = grad(
+        stage, objective, state.params, batch, null_text, key
+      )
+      names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
+      return grads, {names[part]: value for part, value in parts.items()}
+
+    grads, metrics = half(batch, 'instance')
+    prior_grads, prior_metrics = half(prior_batch, 'prior')
+    grads = jax.tree.map(lambda g, p: g + prior_weight * p, grads, prior_grads)
+    metrics |= prior_metrics | {'grad_norm': optax.global_norm(grads)}
+    return _apply_gradients(state, grads, optimizer, ema_decay), metrics
+
+  return jax.jit(
+    update,
+    donate_argnums=0,
+    out_shardings=(shardings, sharding.replicated(mesh)),
+  )
