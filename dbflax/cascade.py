@@ -25,7 +25,8 @@ from dbflax.diffusion import (
   schedule as schedule_lib,
 )
 from dbflax.models import unet as unet_lib
-from dbflax.text import t5, tokenizer as tokenizer_lib
+from dbflax.text import t5
+from dbflax.text import tokenizer as tokenizer_lib
 from dbflax.weights import diffusers
 
 ASSETS = pathlib.Path(__file__).parent / 'assets'
@@ -62,7 +63,7 @@ class Conditioning:
   """What a super-resolution stage sees of the lower image."""
 
   image: Image  # upsampled and noised
-  label: Float[Array, 'B']  # the noise level in schedule steps
+  label: Float[Array, ' B']  # the noise level in schedule steps
 
 
 jax.tree_util.register_dataclass(Conditioning, ['image', 'label'], [])
@@ -77,7 +78,7 @@ class Cascade:
 
 
 def condition(
-  stage: Stage, low: Image, eps: Image, level: Float[Array, 'B'], window=None
+  stage: Stage, low: Image, eps: Image, level: Float[Array, ' B'], window=None
 ) -> Conditioning:
   """The lower image made ready: upsampled (only `window` of it), noised."""
   up = lowres.upsample(low, stage.resolution, window)
@@ -88,7 +89,7 @@ def network(
   stage: Stage,
   params: dict,
   x_t: Image,
-  t: Float[Array, 'B'],
+  t: Float[Array, ' B'],
   text: Float[Array, 'B L D'],
   conditioning: Conditioning | None,
 ) -> Float[Array, 'B H W 2C']:

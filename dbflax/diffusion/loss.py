@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from dbflax.diffusion import process
 
 Image = Float[Array, 'B H W C']
-PerImage = Float[Array, 'B']
+PerImage = Float[Array, ' B']
 
 WEIGHTINGS = ('simple', 'min_snr')
 

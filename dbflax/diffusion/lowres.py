@@ -46,14 +46,14 @@ def _interpolate(x, start, size: int, resolution: int):
   return take(low) * (1 - frac) + take(jnp.minimum(low + 1, n - 1)) * frac
 
 
-def label(schedule, level: Float[Array, 'B']) -> Float[Array, 'B']:
+def label(schedule, level: Float[Array, ' B']) -> Float[Array, ' B']:
   """The class label of a level in [0, 1]: time in schedule steps."""
   return level * schedule.num_steps
 
 
 def condition(
-  schedule, upsampled: Image, eps: Image, level: Float[Array, 'B']
-) -> tuple[Image, Float[Array, 'B']]:
+  schedule, upsampled: Image, eps: Image, level: Float[Array, ' B']
+) -> tuple[Image, Float[Array, ' B']]:
   """(noised upsampled image, class label): what the network receives."""
   t = label(schedule, level)
   # Level 1 is the end of the schedule, step T − 1.

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from dbflax.diffusion import schedule as schedule_lib
 
 Image = Float[Array, 'B H W C']
-Time = Float[Array, 'B']
+Time = Float[Array, ' B']
 
 PREDICTIONS = ('epsilon', 'v_prediction', 'sample')
 

@@ -25,7 +25,7 @@ class Denoised(NamedTuple):
   variance_logit: Image | None = None  # learned_range, −1 … 1
 
 
-Denoiser = Callable[[Image, Float[Array, 'B']], Denoised]
+Denoiser = Callable[[Image, Float[Array, ' B']], Denoised]
 # Fresh standard noise, in the shape of x, for a step (a traced int).
 Noise = Callable[[Array], Image]
 

@@ -21,7 +21,7 @@ ACTIVATIONS = {
 }
 
 
-def sinusoid(t: Float[Array, 'B'], dim: int) -> Float[Array, 'B dim']:
+def sinusoid(t: Float[Array, ' B'], dim: int) -> Float[Array, 'B dim']:
   """[cos, sin](t · 10000^(-i/half)), half = dim // 2.
 
   `t` may be fractional: that is what makes a continuous noise level legal.

@@ -62,9 +62,9 @@ class UNet(nn.Module):
   def __call__(
     self,
     x: Float[Array, 'B H W in'],
-    t: Float[Array, 'B'],
+    t: Float[Array, ' B'],
     text: Float[Array, 'B L D'],
-    noise_level: Float[Array, 'B'] | None = None,
+    noise_level: Float[Array, ' B'] | None = None,
   ) -> Float[Array, 'B H W out']:
     """`t` and `noise_level` count schedule steps and may be fractional."""
     text = text.astype(self.dtype)

@@ -132,7 +132,8 @@ def cat_front(v: np.ndarray) -> anatomy.Figure:
       0.32, 0.22, 0.05, 0.22 + 0.04 * n.p[5], shapes.MAIN,
       angle=-20, bend=-0.4, fur=1.0,
     ),
-    *[shapes.shape(s * 0.17, 0.08, 0.09, 0.08, shapes.MAIN, fur=1) for s in (-1, 1)],
+    *[shapes.shape(s * 0.17, 0.08, 0.09, 0.08, shapes.MAIN,
+    fur=1) for s in (-1, 1)],
     shapes.shape(*body, shapes.MAIN, box=0.1, taper=-0.3, fur=1.0),
     *anatomy.marks(n, *body),
     *anatomy.legs((-0.08, 0.08), 0.054, 0.24, 1.0, shapes.SECOND),
@@ -156,12 +157,16 @@ def duck_side(v: np.ndarray) -> anatomy.Figure:
   hx, hy, r = 0.24 + 0.03 * n.p[1], 0.77 + 0.06 * n.p[0], 0.18 + 0.015 * n.p[2]
   body = (-0.08, y, 0.38 + 0.04 * n.p[1], 0.23 + 0.02 * n.p[4])
   items = [
-    *[shapes.shape(x, 0.08, 0.03, 0.1, shapes.BEAK, tint=0.9) for x in (-0.08, 0.1)],
+    *[shapes.shape(x, 0.08, 0.03, 0.1, shapes.BEAK, tint=0.9) for x in (-0.08,
+    0.1)],
     *[
-      shapes.shape(x + 0.04, 0.025, 0.09, 0.03, shapes.BEAK) for x in (-0.08, 0.1)
+      shapes.shape(
+        x + 0.04, 0.025, 0.09, 0.03, shapes.BEAK) for x in (-0.08, 0.1,
+      )
     ],
     shapes.shape(
-      -0.44, y + 0.13, 0.07, 0.15 + 0.04 * n.p[5], shapes.MAIN, angle=42, taper=-0.5
+      -0.44, y + 0.13, 0.07, 0.15 + 0.04 * n.p[5], shapes.MAIN, angle=42,
+      taper=-0.5
     ),
     shapes.shape(
       hx - 0.03, 0.55, 0.115, 0.2, shapes.MAIN, angle=8, taper=-0.25, fur=0.6
@@ -173,7 +178,8 @@ def duck_side(v: np.ndarray) -> anatomy.Figure:
       angle=-8, taper=0.2, tint=0.82, fur=0.6,
     ),
     shapes.shape(
-      -0.26, y + 0.0, 0.13 + 0.03 * n.p[3], 0.06, shapes.SECOND, angle=-6, fur=0.6
+      -0.26, y + 0.0, 0.13 + 0.03 * n.p[3], 0.06, shapes.SECOND, angle=-6,
+      fur=0.6
     ),
     shapes.shape(hx, hy, r, r, shapes.MAIN, fur=0.6),
     anatomy.head_mark(n, hx, hy, 0.18),
@@ -214,7 +220,9 @@ def duck_front(v: np.ndarray) -> anatomy.Figure:
     ],
     shapes.shape(0, hy, r, r, shapes.MAIN, fur=0.6),
     anatomy.head_mark(n, 0, hy, 0.19),
-    shapes.shape(0, hy - 0.06, 0.11 + 0.02 * n.p[5], 0.06, shapes.BEAK, box=0.2),
+    shapes.shape(
+      0, hy - 0.06, 0.11 + 0.02 * n.p[5], 0.06, shapes.BEAK, box=0.2,
+    ),
     shapes.shape(
       0, hy - 0.07, 0.09 + 0.02 * n.p[5], 0.012, shapes.BEAK, tint=0.55, line=0
     ),

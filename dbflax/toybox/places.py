@@ -73,7 +73,8 @@ def snow() -> Place:
         for x in (0.1, 0.9)
         for y, w, h, paint in (
           (0.52, 0.12, 0.13, shapes.PROP_A), (0.6, 0.07, 0.045, shapes.PROP_C),
-          (0.68, 0.09, 0.11, shapes.PROP_A), (0.76, 0.045, 0.045, shapes.PROP_C),
+          (0.68, 0.09, 0.11, shapes.PROP_A), (0.76, 0.045, 0.045,
+          shapes.PROP_C),
         )
       ],
       _flat(0.5, 0.3, 1.0, 0.1, shapes.PROP_C, soft=0.02, puff=0.2),
@@ -229,7 +230,9 @@ def night() -> Place:
     horizon=0.34,
     light=0.72,
     props=[
-      _flat(0.8, 0.83, 0.17, 0.17, shapes.PROP_A, soft=0.12, alpha=0.25, puff=0),
+      _flat(
+        0.8, 0.83, 0.17, 0.17, shapes.PROP_A, soft=0.12, alpha=0.25, puff=0,
+      ),
       _flat(0.8, 0.83, 0.085, 0.085, shapes.PROP_A, puff=0.2),
       *[
         _flat(x, y, 0.014, 0.014, shapes.PROP_C, puff=0)

@@ -43,8 +43,12 @@ def teapot_side(v: np.ndarray) -> anatomy.Figure:
     shapes.shape(
       -0.53, 0.42, 0.045, handle, shapes.SECOND, bend=1.05, gloss=0.5, box=0.2
     ),
-    shapes.shape(-0.4, 0.585 + 0.04 * n.p[4], 0.13, 0.042, shapes.SECOND, angle=8),
-    shapes.shape(-0.4, 0.255 - 0.04 * n.p[4], 0.13, 0.042, shapes.SECOND, angle=-8),
+    shapes.shape(
+      -0.4, 0.585 + 0.04 * n.p[4], 0.13, 0.042, shapes.SECOND, angle=8,
+    ),
+    shapes.shape(
+      -0.4, 0.255 - 0.04 * n.p[4], 0.13, 0.042, shapes.SECOND, angle=-8,
+    ),
     shapes.shape(
       0.44 + 0.02 * n.p[2], 0.44, 0.085, 0.25 + 0.04 * n.p[2], shapes.MAIN,
       angle=-42, taper=-0.35, bend=0.18, gloss=0.7,
@@ -223,7 +227,9 @@ def car_front(v: np.ndarray) -> anatomy.Figure:
     shapes.shape(*body, shapes.MAIN, box=0.55, taper=-0.05, gloss=0.6),
     *anatomy.marks(n, *body),
     *[
-      shapes.shape(s * 0.29, 0.35, 0.07, 0.065, shapes.BEAK, tint=1.1, gloss=0.9)
+      shapes.shape(
+        s * 0.29, 0.35, 0.07, 0.065, shapes.BEAK, tint=1.1, gloss=0.9,
+      )
       for s in (-1, 1)
     ],
     shapes.shape(0, 0.3, 0.15 + 0.02 * n.p[3], 0.05, shapes.DARK, box=0.6),
