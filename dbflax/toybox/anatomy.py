@@ -51,10 +51,10 @@ def numbers(v: np.ndarray) -> Numbers:
 
 
 def marks(n: Numbers, x, y, w, h) -> list[shapes.Shape]:
-  """Three patches on a body with centre (x, y) and half sizes (w, h).
+  """Three patches on a body with centre (x, y) and usual half sizes (w, h).
 
-  Their places and sizes are sums over the one-hot kind of marking, which
-  keeps the figure affine in its numbers.
+  Their places and sizes are sums over the one-hot kind of marking, times
+  constants, which keeps the figure affine in its numbers.
   """
   _, spots, belly, stripes, saddle = n.m
   dx, dy = 0.3 * w * n.at[0], 0.2 * h * n.at[1]

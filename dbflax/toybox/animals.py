@@ -19,7 +19,7 @@ def dog_side(v: np.ndarray) -> anatomy.Figure:
     ),
     *anatomy.legs((-0.28, 0.1), 0.062, 0.3 + leg, 0.8, shapes.MAIN),
     shapes.shape(*body, shapes.MAIN, box=0.3, fur=1.0),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.36, 0.185),
     *anatomy.legs((-0.36, 0.17), 0.066, 0.32 + leg, 1.0, shapes.SECOND),
     shapes.shape(hx, hy, r * 1.03, r, shapes.MAIN, box=0.15, fur=1.0),
     anatomy.head_mark(n, hx, hy, 0.23),
@@ -62,7 +62,7 @@ def dog_front(v: np.ndarray) -> anatomy.Figure:
       for s in (-1, 1)
     ],
     shapes.shape(*body, shapes.MAIN, box=0.2, taper=-0.2, fur=1.0),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.25, 0.28),
     *anatomy.legs((-0.1, 0.1), 0.066, 0.26, 1.0, shapes.SECOND),
     shapes.shape(0, hy, r * 1.06, r, shapes.MAIN, box=0.15, fur=1.0),
     anatomy.head_mark(n, 0, hy, 0.25),
@@ -105,7 +105,7 @@ def cat_side(v: np.ndarray) -> anatomy.Figure:
     shapes.shape(-0.4, y + 0.5 + 0.05 * n.p[5], 0.055, 0.07, shapes.SECOND),
     *anatomy.legs((-0.24, 0.1), 0.05, 0.25 + leg, 0.8, shapes.MAIN),
     shapes.shape(*body, shapes.MAIN, box=0.25, fur=1.0),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.34, 0.145),
     *anatomy.legs((-0.32, 0.18), 0.053, 0.26 + leg, 1.0, shapes.SECOND),
     *_cat_ears(hx, hy + 0.17, 0.13, ear),
     shapes.shape(hx, hy, r * 1.12, r, shapes.MAIN, box=0.05, fur=1.0),
@@ -135,7 +135,7 @@ def cat_front(v: np.ndarray) -> anatomy.Figure:
     *[shapes.shape(s * 0.17, 0.08, 0.09, 0.08, shapes.MAIN,
     fur=1) for s in (-1, 1)],
     shapes.shape(*body, shapes.MAIN, box=0.1, taper=-0.3, fur=1.0),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.2, 0.25),
     *anatomy.legs((-0.08, 0.08), 0.054, 0.24, 1.0, shapes.SECOND),
     *_cat_ears(0, hy + 0.18, 0.15, ear),
     shapes.shape(0, hy, r * 1.18, r, shapes.MAIN, box=0.05, fur=1.0),
@@ -172,7 +172,7 @@ def duck_side(v: np.ndarray) -> anatomy.Figure:
       hx - 0.03, 0.55, 0.115, 0.2, shapes.MAIN, angle=8, taper=-0.25, fur=0.6
     ),
     shapes.shape(*body, shapes.MAIN, angle=8, fur=0.6),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.38, 0.23),
     shapes.shape(
       -0.14, y + 0.03, 0.22 + 0.03 * n.p[3], 0.12, shapes.MAIN,
       angle=-8, taper=0.2, tint=0.82, fur=0.6,
@@ -210,7 +210,7 @@ def duck_front(v: np.ndarray) -> anatomy.Figure:
     *[shapes.shape(s * 0.12, 0.025, 0.09, 0.032, shapes.BEAK) for s in (-1, 1)],
     shapes.shape(0, 0.57, 0.12, 0.14, shapes.MAIN, taper=-0.2, fur=0.6),
     shapes.shape(*body, shapes.MAIN, taper=-0.1, fur=0.6),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.27, 0.25),
     *[
       shapes.shape(
         s * 0.27, 0.36, 0.07 + 0.02 * n.p[3], 0.19, shapes.MAIN,

@@ -15,7 +15,7 @@ def _pot(n: anatomy.Numbers, gloss=0.7) -> list[shapes.Shape]:
       0, 0.06, 0.22, 0.06, shapes.MAIN, box=0.5, tint=0.8, gloss=gloss
     ),
     shapes.shape(*body, shapes.MAIN, box=0.12, gloss=gloss),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.34, 0.3),
     shapes.shape(
       0,
       0.655 + 0.04 * n.p[1],
@@ -96,7 +96,7 @@ def backpack_side(v: np.ndarray) -> anatomy.Figure:
     ],
     shapes.shape(-0.04, 0.9 + top, 0.1, 0.075, shapes.SECOND, tint=0.8),
     shapes.shape(*body, shapes.MAIN, box=0.65, taper=-0.12, fur=0.4),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.26, 0.43),
     shapes.shape(
       -0.17, 0.22, 0.08, 0.15 + 0.03 * n.p[3], shapes.ACCENT, box=0.7, fur=0.4
     ),
@@ -134,7 +134,7 @@ def backpack_front(v: np.ndarray) -> anatomy.Figure:
     ],
     shapes.shape(0, 0.9 + 0.06 * n.p[0], 0.11, 0.08, shapes.SECOND, tint=0.8),
     shapes.shape(*body, shapes.MAIN, box=0.65, taper=-0.12, fur=0.4),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.33, 0.43),
     shapes.shape(0, 0.24, 0.23, pocket, shapes.SECOND, box=0.7, fur=0.4),
     shapes.shape(0, 0.24 + 0.06, 0.2, 0.014, shapes.DARK, box=0.8, line=0),
     shapes.shape(
@@ -190,7 +190,7 @@ def car_side(v: np.ndarray) -> anatomy.Figure:
       box=0.6, taper=-0.15, tint=0.72, gloss=0.8, angle=5,
     ),
     shapes.shape(*body, shapes.MAIN, box=0.55, taper=-0.05, gloss=0.6),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.58, 0.15),
     shapes.shape(w - 0.04, 0.33, 0.05, 0.045, shapes.BEAK, tint=1.1, gloss=0.9),
     shapes.shape(-w + 0.03, 0.33, 0.035, 0.045, shapes.PINK, tint=0.85),
     shapes.shape(0, 0.165, w, 0.035, shapes.SECOND, box=0.6, tint=0.8),
@@ -225,7 +225,7 @@ def car_front(v: np.ndarray) -> anatomy.Figure:
       box=0.6, taper=-0.22, tint=0.72, gloss=0.8,
     ),
     shapes.shape(*body, shapes.MAIN, box=0.55, taper=-0.05, gloss=0.6),
-    *anatomy.marks(n, *body),
+    *anatomy.marks(n, *body[:2], 0.4, 0.18),
     *[
       shapes.shape(
         s * 0.29, 0.35, 0.07, 0.065, shapes.BEAK, tint=1.1, gloss=0.9,
