@@ -81,8 +81,9 @@ class Toybox(tfds.core.GeneratorBasedBuilder):
     side = self.builder_config.resolution
     most = max(self.builder_config.splits.values())
     size = min(most, max(1, _BATCH * 64 * 64 // (side * side)))
+    root = rng.key(jax.random.key(0), split)
     for start in range(0, count, size):
-      scenes = _scenes(split, np.arange(start, start + size))
+      scenes = _scenes(root, np.arange(start, start + size))
       pictures = np.asarray(_draw(scenes, side))
       scenes = jax.device_get(scenes)
       for i in range(min(size, count - start)):
@@ -91,11 +92,11 @@ class Toybox(tfds.core.GeneratorBasedBuilder):
         yield start + i, _example(one, pictures[i], words)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _scenes(split: str, indices) -> scene_lib.Scene:
+@jax.jit
+def _scenes(root, indices) -> scene_lib.Scene:
   """The scenes of a split's examples; every field [count, …]."""
-  root = jax.random.key(0)
-  return jax.vmap(lambda i: scene_lib.sample(rng.key(root, split, i)))(indices)
+  one = lambda i: scene_lib.sample(rng.key(root, 'example', i))
+  return jax.vmap(one)(indices)
 
 
 @functools.partial(jax.jit, static_argnums=1)

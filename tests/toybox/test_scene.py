@@ -51,7 +51,7 @@ def test_held_out_individuals_are_held_out():
 
   keys = jax.random.split(jax.random.key(1), 300)
   classes = np.arange(300) % len(scene_lib.CLASSES)
-  assert np.all(jax.vmap(one)(keys, classes))
+  assert np.all(jax.jit(jax.vmap(one))(keys, classes))
 
 
 def test_individual_depends_on_its_key_alone():
