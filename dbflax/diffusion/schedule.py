@@ -13,6 +13,7 @@ the same functions serve a continuous noise level. Everything else follows:
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -72,11 +73,18 @@ class Discrete(Schedule):
       table = (np.log(alpha2) - np.log(sigma2)).astype(np.float32)
     x = jnp.asarray(log_snr, jnp.float32)
     hi = jnp.clip(jnp.searchsorted(-table, -x), 1, self.num_steps)
-    # Exact inverse: linear in alpha² (or sigma², which is finer near zero).
-    sigma2 = jnp.asarray(sigma2, jnp.float32)
-    wanted = 1 / (1 + jnp.exp(x))
-    low, high = sigma2[hi - 1], sigma2[hi]
-    frac = jnp.clip((wanted - low) / (high - low), 0, 1)
+    # Exact inverse: both are linear between steps, and the smaller of the two
+    # is the one that float32 holds to full precision.
+    along = lambda table, value: (
+      (value - table[hi - 1]) / (table[hi] - table[hi - 1])
+    )
+    alpha2, sigma2 = (jnp.asarray(v, jnp.float32) for v in (alpha2, sigma2))
+    frac = jnp.where(
+      x > 0,
+      along(sigma2, jax.nn.sigmoid(-x)),
+      along(alpha2, jax.nn.sigmoid(x)),
+    )
+    frac = jnp.clip(frac, 0, 1)
     return hi.astype(jnp.float32) - 2 + frac
 
 
