@@ -183,8 +183,6 @@ def _sampling(trained, steps, guidance_scale) -> ml_collections.ConfigDict:
   sampling.steps = steps
   # Classifier-free guidance; 1 is none.
   sampling.guidance_scale = guidance_scale
-  # Quantile of dynamic thresholding; 0 is none.
-  sampling.dynamic_threshold = 0.95
   # Noise on the low-resolution image; follows the level trained with.
   sampling.noise_level = trained.get_ref('noise_level')
   return sampling

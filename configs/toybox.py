@@ -40,20 +40,20 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   c.stage_1 = _stage(
     learning_rate=1e-3,
     phases=(
-      dict(resolution=16, crop=0, batch=96, steps=3000),
-      dict(resolution=32, crop=0, batch=48, steps=1600),
-      dict(resolution=64, crop=0, batch=24, steps=1200),
+      dict(resolution=16, crop=0, batch=64, steps=1500),
+      dict(resolution=32, crop=0, batch=32, steps=1200),
+      dict(resolution=64, crop=0, batch=16, steps=1200),
     ),
   )
   # Crops of 64 and 128 pixels; `resolution` is that of the lower image.
   c.stage_2 = _stage(
     learning_rate=1e-3,
-    phases=(dict(resolution=64, crop=64, batch=16, steps=1500),),
+    phases=(dict(resolution=64, crop=64, batch=8, steps=700),),
     noise_level=(0.0, 0.4),
   )
   c.stage_3 = _stage(
     learning_rate=1e-3,
-    phases=(dict(resolution=256, crop=96, batch=8, steps=1200),),
+    phases=(dict(resolution=256, crop=96, batch=4, steps=600),),
     noise_level=(0.0, 0.4),
   )
   c.architecture = _tiny() if variant == 'tiny' else _toybox()

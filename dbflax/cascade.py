@@ -167,6 +167,46 @@ def image_noise(keys: Array, shape: tuple[int, ...], stream: str) -> Callable:
   return lambda step: jax.vmap(draw, (0, None))(keys, step)
 
 
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How a stage is sampled. `noise_level` matters to super-resolution."""
+
+  sampler: str = 'ancestral'
+  steps: int = 32
+  guidance_scale: float = 1.0
+  noise_level: float = 0.0
+
+
+def make_sampler(stage: Stage, options: Sampling) -> Callable:
+  """Compiles (params, text, null_text, keys[, low]) → images.
+
+  text [B, L, D], null_text [L, D], keys [B], low [B, r, r, 3]; images
+  [B, R, R, 3] in [-1, 1]. The whole trajectory is one scan in one jit.
+  """
+  times = sampler.grid(
+    options.steps,
+    stage.schedule.num_steps,
+    stage.scheduler_config.get('timestep_spacing', 'leading'),
+  )
+  shape = (stage.resolution, stage.resolution, 3)
+  method = sampler.SAMPLERS[options.sampler]
+
+  @jax.jit
+  def draw(params, text, null_text, keys, low=None):
+    noise = lambda stream: image_noise(keys, shape, f'{stage.name}/{stream}')
+    conditioning = None
+    if stage.is_super_resolution:
+      level = jnp.full(text.shape[:1], options.noise_level)
+      conditioning = condition(stage, low, noise('lowres')(0), level)
+    denoise = denoiser(
+      stage, params, text, null_text, options.guidance_scale, conditioning
+    )
+    start, fresh = noise('start')(0), noise('steps')
+    return jnp.clip(method(stage.schedule, denoise, start, fresh, times), -1, 1)
+
+  return draw
+
+
 def load(
   folder: str | pathlib.Path = '', stages=STAGES, options: dict | None = None
 ) -> Cascade:

@@ -38,6 +38,7 @@ import logging
 import os
 import pathlib
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -94,7 +95,8 @@ def parse(argv: Sequence[str]):
   config = values.config
   validate.check(config)
   folder = values.workdir or os.path.join('runs', config.name)
-  workdir = workdir_lib.Workdir(folder, config.name)
+  command = shlex.join(['python', '-m', 'dbflax.main', *argv[1:]])
+  workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
   return config, values.mode, workdir
 

@@ -97,11 +97,6 @@ RULES = (
   _one_of('*.dtype', DTYPES),
   _one_of('*.sampler', SAMPLERS),
   Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),
-  Rule(
-    '*.dynamic_threshold',
-    lambda value: 0 <= value <= 1,
-    'a quantile in 0 … 1, such as 0.95; 0 is none',
-  ),
   Rule('sample.prompts', bool, 'at least one prompt'),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),

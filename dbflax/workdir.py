@@ -98,10 +98,17 @@ def write_json(path, value) -> None:
 class Workdir:
   """A run's folder; nothing is created before the first `claim` or `step`."""
 
-  def __init__(self, root, name: str = ''):
-    """`root` is the folder, `name` the config that must own it ('': any)."""
+  def __init__(self, root, name: str = '', command: str = ''):
+    """Nothing is touched yet.
+
+    Args:
+      root: the folder.
+      name: the config that must own it ('': any).
+      command: the shell command of the run, for the record.
+    """
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
+    self.command = command
 
   @property
   def run_file(self) -> pathlib.Path:

@@ -31,3 +31,72 @@ def t5_spiece(shared_data):
   if not path.is_file():
     pytest.skip(f'no {path}: the vocabulary of T5 is missing')
   return path
+
+
+@pytest.fixture(scope='session')
+def quick():
+  """quick(f, *args) → f compiled for these arguments, fast rather than good.
+
+  Compiling is most of what a test of a network costs; this is a quarter of it.
+  """
+  import jax
+
+  options = {
+    'xla_backend_optimization_level': 0,
+    'xla_cpu_use_fusion_emitters': False,
+  }
+
+  def compile(f, *args):
+    lowered = (f if hasattr(f, 'lower') else jax.jit(f)).lower(*args)
+    try:
+      return lowered.compile(compiler_options=options)
+    except Exception:  # Another version of XLA may lack an option.
+      return lowered.compile()
+
+  return compile
+
+
+@pytest.fixture(scope='session')
+def tiny_folder(tmp_path_factory):
+  """A cascade directory of 16 → 32 → 64 pixels, without weights."""
+  from configs import toybox
+  from dbflax import cascade
+  from dbflax.train import pretrain
+
+  folder = tmp_path_factory.mktemp('tiny')
+  architecture = toybox.get_config('tiny').architecture.to_dict()
+  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  pretrain.prepare(folder, architecture, spiece)
+  return folder
+
+
+@pytest.fixture(scope='session')
+def tiny(tiny_folder):
+  """That cascade."""
+  from dbflax import cascade
+
+  return cascade.load(tiny_folder)
+
+
+@pytest.fixture(scope='session')
+def random_params():
+  """random_params(shapes, seed=0) → parameters none of which is zero.
+
+  What pre-training starts from has zeros (conv2, conv_out, biases), behind
+  which nothing has a gradient.
+  """
+  import jax
+  import numpy as np
+
+  def draw(shapes, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def one(path, leaf):
+      fan_in = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 100
+      value = rng.normal(size=leaf.shape) / np.sqrt(fan_in)
+      is_gain = path[-1].key == 'scale'
+      return (value + is_gain).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(one, shapes)
+
+  return draw

@@ -24,7 +24,7 @@ LAYERS = (
   ),
   ('cascade', 'train.state', 'train.optimizer'),
   ('train.step',),
-  ('train.*', 'prior', 'sample', 'plan', 'report'),
+  ('train.*', 'prior', 'sample', 'plan', 'report', 'job'),
   ('pipeline',),
   ('main',),
 )

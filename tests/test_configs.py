@@ -102,7 +102,6 @@ def test_values_that_cannot_be_meant_are_refused():
     'stage_1.ema_decay': 1.0,
     'stage_1.dtype': 'float16',
     'sample.prompts': ('a {subject',),
-    'sample.stage_1.dynamic_threshold': 95.0,
     'sample.stage_2.guidance_scale': float('inf'),
     'mesh.data': 0,
   }.items():

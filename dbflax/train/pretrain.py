@@ -34,7 +34,7 @@ def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
         f'{path} differs from config.architecture; remove {folder} or choose '
         'another config.out.'
       )
-    diffusers.write_json(path, content)
+    workdir.write_json(path, content)
   target = folder / 'tokenizer'
   if target != spiece.parent:
     shutil.copytree(spiece.parent, target, dirs_exist_ok=True)

@@ -12,7 +12,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from dbflax import errors
+from dbflax import errors, workdir
 from dbflax.weights import names
 
 # What diffusers and transformers call the weights of these networks.
@@ -89,7 +89,6 @@ def _check_names(path, found: set[str], expected: set[str]) -> None:
 def write_params(folder: pathlib.Path, params: dict, dtype=np.float16) -> None:
   """Writes a network's parameters under torch's names, whole or not at all."""
   folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
   flat = traverse_util.flatten_dict(params, sep='/')
   tensors = {
     names.to_name(path): np.ascontiguousarray(
@@ -97,14 +96,6 @@ def write_params(folder: pathlib.Path, params: dict, dtype=np.float16) -> None:
     )
     for path, array in flat.items()
   }
-  target = folder / FILES[folder.name]
-  temporary = target.with_suffix('.tmp')
   # diffusers and transformers refuse a file without this entry.
-  safetensors.numpy.save_file(tensors, temporary, {'format': 'pt'})
-  temporary.replace(target)
-
-
-def write_json(path: pathlib.Path, content: dict) -> None:
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(content, indent=2) + '\n')
+  content = safetensors.numpy.save(tensors, {'format': 'pt'})
+  workdir.atomic_write(folder / FILES[folder.name], content)

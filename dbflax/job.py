@@ -1,0 +1,165 @@
+"""What all the steps of a run share, read and checked before any writes.
+
+A `Job` knows the subject, its identifier and prompts, the cascade and its
+compiled samplers, and how to embed text, fingerprint weights and time a step.
+This is where configs stop: below are arrays and plain values.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from dbflax import cascade
+from dbflax import workdir as workdir_lib
+from dbflax.data import subjects
+from dbflax.text import embed, identifiers, prompts
+from dbflax.toybox import vocabulary
+
+# The paper's range of rare tokens, for T5's own vocabulary.
+_T5_RARE_IDS = (5000, 10001)
+_T5_PIECES = 32_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A run. Build it with `start`."""
+
+  config: object  # the locked ConfigDict
+  work: workdir_lib.Workdir
+  model: cascade.Cascade
+  photos: dict[int, np.ndarray]  # resolution → [N, R, R, 3]
+  identifier: identifiers.Identifier
+  samplers: dict[str, Callable]  # stage name → compiled sampler
+
+  @property
+  def noun(self) -> str:
+    return self.config.subject.class_noun
+
+  @property
+  def prior_prompt(self) -> str:
+    return self.config.prior.prompt.format(class_noun=self.noun)
+
+  @property
+  def instance_prompt(self) -> str:
+    """The prompt that the photos are trained with (paper, section 3.2)."""
+    return f'a {self.identifier.text} {self.noun}'
+
+  @property
+  def uses_prior(self) -> bool:
+    return self.config.prior.weight > 0 and self.config.stage_1.train
+
+  def prompts(self) -> list[str]:
+    """The sample prompts, filled in."""
+    fill = lambda t: prompts.fill(t, self.identifier.text, self.noun)
+    return [fill(template) for template in self.config.sample.prompts]
+
+  def weights(self, name: str) -> str:
+    """Fingerprint of a pre-trained network's weights."""
+    return _file_fingerprint(cascade.weights_file(self.model, name))
+
+  def embed(self, texts: Sequence[str]) -> np.ndarray:
+    """Embeddings [N, L, D]; T5 is loaded only if one is not cached yet."""
+    length = self.config.text.max_length
+
+    def encode(missing):
+      params = jax.device_put(cascade.load_params(self.model, 'text_encoder'))
+      tokenizer = self.model.tokenizer
+      return embed.embed(
+        self.model.encoder, params, tokenizer, missing, max_length=length
+      )
+
+    return embed.cached(
+      self.work.embeddings,
+      self.weights('text_encoder'),
+      encode,
+      self.model.tokenizer,
+      texts,
+      max_length=length,
+    )
+
+  def step(self, name: str, inputs: dict, build) -> pathlib.Path:
+    """`Workdir.step`, and its seconds in times.json if it ran."""
+
+    def timed(folder):
+      start = time.monotonic()
+      build(folder)
+      seconds = round(time.monotonic() - start, 1)
+      times = {**read_times(self.work), name: seconds}
+      workdir_lib.write_json(self.work.root / 'times.json', times)
+
+    return self.work.step(name, inputs, timed)
+
+
+@functools.cache
+def _file_fingerprint(path: pathlib.Path) -> str:
+  return workdir_lib.file_fingerprint(path)
+
+
+def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
+  """Seconds that each step took when it last ran."""
+  path = work.root / 'times.json'
+  return json.loads(path.read_text()) if path.exists() else {}
+
+
+def start(config, work: workdir_lib.Workdir) -> Job:
+  """Reads everything that can be wrong before anything is written.
+
+  Raises:
+    UserError: bad cascade, photos, identifier or workdir.
+  """
+  options = {
+    name: {'dtype': config[name].dtype, 'remat': config[name].remat}
+    for name in config.cascade.stages
+  }
+  model = cascade.load(config.cascade.path, config.cascade.stages, options)
+  sizes = [stage.resolution for stage in model.stages.values()]
+  subject = config.subject
+  photos = subjects.load(subject.photos, sizes, subject.crop)
+  identifier = _identifier(config, model.tokenizer)
+  work.claim()
+  record = {**config.to_dict(), 'command': work.command}
+  workdir_lib.write_json(work.root / 'config.json', record)
+  samplers = {
+    name: cascade.make_sampler(stage, sampling(config, name))
+    for name, stage in model.stages.items()
+  }
+  return Job(config, work, model, photos, identifier, samplers)
+
+
+def sampling(config, name: str) -> cascade.Sampling:
+  """How the config samples a stage."""
+  return cascade.Sampling(**config.sample[name].to_dict())
+
+
+def _identifier(config, tokenizer) -> identifiers.Identifier:
+  subject = config.subject
+  if subject.identifier:
+    return identifiers.verify(tokenizer, subject.identifier, subject.class_noun)
+  return find_identifiers(config, tokenizer, count=1)[0]
+
+
+def find_identifiers(
+  config, tokenizer, count: int
+) -> list[identifiers.Identifier]:
+  """The first `count` identifiers that the config's lookup finds."""
+  options = config.identifier
+  id_range = tuple(options.id_range)
+  if id_range == (0, 0):
+    embedded = len(tokenizer) < _T5_PIECES
+    id_range = vocabulary.RARE_ID_RANGE if embedded else _T5_RARE_IDS
+  return identifiers.find(
+    tokenizer,
+    seed=options.seed,
+    count=count,
+    id_range=id_range,
+    class_noun=config.subject.class_noun,
+    max_chars=options.max_chars,
+    num_tokens=tuple(options.num_tokens),
+    kind=options.kind,
+  )

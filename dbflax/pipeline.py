@@ -1,0 +1,324 @@
+"""The steps of a run, in order; each is skipped if its inputs are unchanged.
+
+    photos → identifier → text embeddings → class images → stage_1 → stage_2 →
+    stage_3 → samples → report
+
+Every public function is a mode of `dbflax.main` and takes (config, workdir).
+"""
+
+import functools
+import logging
+import pathlib
+
+import jax
+import numpy as np
+
+from dbflax import cascade, errors, rng, sharding
+from dbflax import job as job_lib
+from dbflax import prior as prior_lib
+from dbflax import report as report_lib
+from dbflax import sample as sample_lib
+from dbflax import workdir as workdir_lib
+from dbflax.data import images
+from dbflax.train import finetune
+from dbflax.train import pretrain as pretrain_lib
+from dbflax.weights import diffusers
+
+_log = logging.getLogger(__name__)
+
+
+def run(config, work: workdir_lib.Workdir) -> None:
+  """The whole job, from photos to the report."""
+  job = _start(config, work)
+  _draw_prior(job)
+  for name in job.model.stages:
+    _train(job, name)
+  _sample(job)
+  _report(config, work)
+  _summary(job)
+
+
+def identifier(config, work: workdir_lib.Workdir) -> None:
+  """Prints candidates for the identifier with their ids; writes nothing."""
+  del work
+  tokenizer = cascade.load(config.cascade.path, stages=()).tokenizer
+  for found in job_lib.find_identifiers(config, tokenizer, count=10):
+    pieces = ' '.join(tokenizer.piece(i) for i in found.ids)
+    print(f'{found.text:12s} ids {list(found.ids)}  pieces {pieces}')
+
+
+def prior(config, work: workdir_lib.Workdir) -> None:
+  """Only the class images."""
+  job = _start(config, work)
+  _draw_prior(job)
+  print(f'Class images: {work.prior}')
+
+
+def train(config, work: workdir_lib.Workdir) -> None:
+  """Class images and fine-tuning, without samples and report."""
+  job = _start(config, work)
+  _draw_prior(job)
+  for name in job.model.stages:
+    _train(job, name)
+  print(f'Fine-tuned stages: {work.root}')
+
+
+def sample(config, work: workdir_lib.Workdir) -> None:
+  """Draws the prompts; trains first what is not trained yet."""
+  train(config, work)
+  job = job_lib.start(config, work)
+  _sample(job)
+  print(f'Samples: {work.samples}')
+
+
+def report(config, work: workdir_lib.Workdir) -> None:
+  """Writes the report of a finished run again."""
+  _report(config, work)
+  print(f'Report: {work.report / "index.html"}')
+
+
+def pretrain(config, work: workdir_lib.Workdir) -> None:
+  """Trains one part of a cascade from nothing (configs/toybox.py)."""
+  work.claim()
+  folder = pathlib.Path(config.out or work.root / 'cascade')
+  if config.target == 'tiny':
+    pretrain_lib.initialise(config, folder)
+  else:
+    pretrain_lib.run(config, folder, work.root / config.target)
+  print(f'Cascade: {folder}')
+
+
+def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
+  """The job, with its photos and identifier written down."""
+  job = job_lib.start(config, work)
+  _write_photos(job)
+  _write_identifier(job)
+  return job
+
+
+def _write_photos(job: job_lib.Job) -> None:
+  photos = job.photos[max(job.photos)]
+
+  def build(folder):
+    for n, photo in enumerate(photos):
+      images.save_png(folder / f'{n:02d}.png', images.to_uint8(photo))
+
+  job.work.step('photos', {'photos': photos}, build)
+
+
+def _write_identifier(job: job_lib.Job) -> None:
+  text, ids = job.identifier.text, list(job.identifier.ids)
+  content = {
+    'text': text,
+    'ids': ids,
+    'pieces': [job.model.tokenizer.piece(i) for i in ids],
+    'kind': job.config.identifier.kind,
+    'subject': f'{text} {job.noun}',
+    'class_noun': job.noun,
+  }
+  build = lambda folder: workdir_lib.write_json(
+    folder / 'identifier.json', content
+  )
+  job.work.step('identifier', content, build)
+
+
+def _prior_inputs(job: job_lib.Job) -> dict:
+  """All that the class images depend on; how many at once is not among it."""
+  options = job.config.prior
+  return {
+    'prompt': job.prior_prompt,
+    'count': options.count,
+    'sampler': [options.sampler, options.steps, options.guidance_scale],
+    'seed': job.config.seed,
+    'max_length': job.config.text.max_length,
+    'text_encoder': job.weights('text_encoder'),
+    'stage_1': job.weights('stage_1'),
+  }
+
+
+def _draw_prior(job: job_lib.Job) -> None:
+  """Class images by the frozen base stage (paper, section 3.3)."""
+  if not job.uses_prior:
+    _log.info('prior: not needed, prior.weight is 0 or stage_1 not trained')
+    return
+  options, stage = job.config.prior, job.model.stages['stage_1']
+
+  def build(folder):
+    text, null_text = job.embed([job.prior_prompt, ''])
+    sampling = cascade.Sampling(
+      options.sampler, options.steps, options.guidance_scale
+    )
+    prior_lib.draw(
+      folder,
+      cascade.make_sampler(stage, sampling),
+      jax.device_put(cascade.load_params(job.model, stage.name)),
+      text,
+      null_text,
+      seed=job.config.seed,
+      count=options.count,
+      batch=options.batch,
+    )
+
+  job.step('prior', _prior_inputs(job), build)
+
+
+def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
+  """The photos as this stage learns them: with the lower image, if it is SR."""
+  names = list(job.model.stages)
+  stage = job.model.stages[name]
+  low = None
+  if stage.is_super_resolution:
+    below = job.model.stages[names[names.index(name) - 1]]
+    low = job.photos[below.resolution]
+  [text] = job.embed([job.instance_prompt])
+  return finetune.Examples(job.photos[stage.resolution], text, low)
+
+
+def _train(job: job_lib.Job, name: str) -> None:
+  """Fine-tunes one stage and leaves its weights in <workdir>/<stage>/unet."""
+  config = job.config
+  if not config[name].train:
+    return
+  instance = _photo_examples(job, name)
+  with_prior = name == 'stage_1' and job.uses_prior
+  inputs = {
+    'photos': [instance.image, instance.low],
+    'prompt': job.instance_prompt,
+    'hyper': config[name].to_dict(),
+    'seed': config.seed,
+    'max_length': config.text.max_length,
+    'text_encoder': job.weights('text_encoder'),
+    'weights': job.weights(name),
+    'prior': _prior_inputs(job) if with_prior else None,
+    'prior_weight': config.prior.weight if with_prior else 0.0,
+  }
+
+  def build(folder):
+    [null_text] = job.embed([''])
+    params = finetune.run(
+      job.model.stages[name],
+      cascade.load_params(job.model, name),
+      config[name],
+      instance,
+      _class_examples(job) if with_prior else None,
+      null_text,
+      seed=config.seed,
+      folder=folder,
+      fingerprint=workdir_lib.fingerprint(inputs),
+      mesh=sharding.make_mesh(config.mesh.data, config.mesh.fsdp),
+      sample=functools.partial(
+        _preview, job, name, instance, null_text, folder
+      ),
+    )
+    diffusers.write_params(folder / 'unet', params, dtype=np.float32)
+
+  job.step(name, inputs, build)
+
+
+def _class_examples(job: job_lib.Job) -> finetune.Prior:
+  drawn = prior_lib.load(job.work.prior, job.config.prior.count)
+  [text] = job.embed([job.prior_prompt])
+  return finetune.Prior(finetune.Examples(drawn, text), job.config.prior.weight)
+
+
+def _preview(
+  job: job_lib.Job, name: str, examples, null_text, folder, params, step
+):
+  """A grid while training; for super-resolution: lower image, output, photo."""
+  count = job.config.sample.batch
+  root = jax.random.key(job.config.seed)
+  keys = jax.vmap(lambda i: rng.key(root, 'preview', i))(np.arange(count))
+  text = np.broadcast_to(examples.text, (count, *examples.text.shape))
+  if examples.low is None:
+    drawn = job.samplers[name](params, text, null_text, keys)
+    tiles = np.asarray(drawn)
+  else:
+    index = np.arange(count) % len(examples.low)
+    low = examples.low[index]
+    drawn = job.samplers[name](params, text, null_text, keys, low)
+    scale = examples.image.shape[1] // low.shape[1]
+    enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
+    tiles = np.stack([enlarged, np.asarray(drawn), examples.image[index]], 1)
+    tiles = tiles.reshape(-1, *examples.image.shape[1:])
+  columns = count if examples.low is None else 3
+  grid = images.grid(images.to_uint8(tiles), columns)
+  images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
+
+
+def _load_tuned(job: job_lib.Job, name: str) -> dict:
+  """A stage's fine-tuned parameters, or the pre-trained if it is not tuned."""
+  if not job.config[name].train:
+    return cascade.load_params(job.model, name)
+  stage = job.model.stages[name]
+  shapes = jax.eval_shape(
+    lambda key: cascade.init_stage(stage, key), jax.random.key(0)
+  )
+  return diffusers.read_params(job.work.stage(name) / 'unet', shapes)
+
+
+def _sample(job: job_lib.Job) -> None:
+  """Every prompt through all stages."""
+  config, names = job.config, list(job.model.stages)
+  tuned = {
+    name: diffusers.weights_file(job.work.stage(name) / 'unet')
+    if config[name].train
+    else job.weights(name)
+    for name in names
+  }
+  inputs = {
+    'weights': tuned,
+    'prompts': job.prompts(),
+    'sample': config.sample.to_dict(),
+    'seed': config.seed,
+    'max_length': config.text.max_length,
+    'text_encoder': job.weights('text_encoder'),
+  }
+
+  def build(folder):
+    count = config.sample.images_per_prompt
+    *text, null_text = job.embed([*job.prompts(), ''])
+    sample_lib.draw(
+      folder,
+      job.samplers,
+      functools.partial(_load_tuned, job),
+      np.repeat(np.stack(text), count, axis=0),
+      null_text,
+      seed=config.seed,
+      batch=config.sample.batch,
+    )
+    sample_lib.write_index(
+      folder, names, config.sample.prompts, job.prompts(), count
+    )
+
+  job.step('samples', inputs, build)
+
+
+def _report(config, work: workdir_lib.Workdir) -> None:
+  """report/index.html, from the files of the steps before."""
+  if not (work.samples / workdir_lib.MANIFEST).exists():
+    raise errors.UserError(
+      f'{work.root} has no finished samples to report on; run --mode=run first.'
+    )
+  parts = ('photos', 'identifier', *config.cascade.stages, 'samples')
+  if config.prior.weight > 0:
+    parts += ('prior',)
+  made = {
+    name: work.root / name / workdir_lib.MANIFEST
+    for name in parts
+    if (work.root / name / workdir_lib.MANIFEST).exists()
+  }
+  made['config'] = work.root / 'config.json'
+  work.step('report', made, lambda folder: report_lib.write(folder, work.root))
+
+
+def _summary(job: job_lib.Job) -> None:
+  work = job.work
+  times = job_lib.read_times(work).items()
+  spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
+  print(f"""
+'{job.identifier.text} {job.noun}' now means {job.config.subject.photos}.
+  report   {work.report / 'index.html'}
+  samples  {work.samples}
+  weights  {', '.join(str(work.stage(n) / 'unet') for n in job.model.stages)}
+  times    {spent}
+""")

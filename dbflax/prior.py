@@ -1,0 +1,66 @@
+"""Class images: what the frozen cascade already thinks a class looks like.
+
+Drawn at the base stage's resolution from the plain class prompt, and written
+as PNG as they are made. Image i depends on (seed, i) alone, so an interrupted
+run draws exactly the ones that are missing.
+"""
+
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import tqdm
+from jaxtyping import Array, Float
+
+from dbflax import rng
+from dbflax.data import images
+
+
+def path(folder: pathlib.Path, index: int) -> pathlib.Path:
+  return folder / f'{index:04d}.png'
+
+
+def draw(
+  folder: pathlib.Path,
+  sampler: Callable,
+  params: dict,
+  text: Float[Array, 'L D'],
+  null_text: Float[Array, 'L D'],
+  *,
+  seed: int,
+  count: int,
+  batch: int,
+) -> None:
+  """Draws the class images that are not in `folder` yet.
+
+  Args:
+    folder: where image i is written as 000i.png.
+    sampler: made by `cascade.make_sampler` from the base stage.
+    params: of the pre-trained base stage.
+    text: embedding of the class prompt; null_text of the empty one.
+    seed: root of the images' noise.
+    count: how many there shall be; batch: how many are drawn at once.
+  """
+  missing = [i for i in range(count) if not path(folder, i).exists()]
+  root = jax.random.key(seed)
+  key = jax.jit(jax.vmap(lambda i: rng.key(root, 'prior', i)))
+  texts = np.broadcast_to(text, (batch, *text.shape))
+  with tqdm.tqdm(total=count, initial=count - len(missing), **_BAR) as bar:
+    for start in range(0, len(missing), batch):
+      chunk = missing[start : start + batch]
+      # The last batch is filled up, so that there is one compiled shape.
+      full = np.resize(np.array(chunk), batch)
+      drawn = sampler(params, texts, null_text, key(full))
+      for index, image in zip(chunk, np.asarray(drawn), strict=False):
+        images.save_png(path(folder, index), images.to_uint8(image))
+      bar.update(len(chunk))
+
+
+_BAR = {'desc': 'class images', 'unit': 'image', 'mininterval': 1}
+
+
+def load(folder: pathlib.Path, count: int) -> Float[np.ndarray, 'N H W 3']:
+  """The class images, in [-1, 1]."""
+  read = lambda i: images.to_float(images.load(path(folder, i)))
+  return np.stack([read(i) for i in range(count)])

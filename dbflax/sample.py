@@ -1,0 +1,78 @@
+"""Draw prompts through all the stages, and write every stage's images."""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import numpy as np
+import tqdm
+from jaxtyping import Array, Float
+
+from dbflax import rng
+from dbflax.data import images
+
+
+def draw(
+  folder: pathlib.Path,
+  samplers: Mapping[str, Callable],
+  load_params: Callable[[str], dict],
+  text: Float[Array, 'N L D'],
+  null_text: Float[Array, 'L D'],
+  *,
+  seed: int,
+  batch: int,
+) -> None:
+  """Draws N images, stage by stage: image n is <stage>/000n.png.
+
+  Only one stage's parameters are in memory at a time. An image is given to the
+  next stage as it was drawn, not as the PNG rounds it; image n depends on
+  (seed, n) alone.
+
+  Args:
+    folder: where each stage gets a folder.
+    samplers: stage name → what `cascade.make_sampler` made, from the lowest.
+    load_params: stage name → its parameters.
+    text: embedding of every image's prompt; null_text of the empty one.
+    seed: root of the images' noise.
+    batch: images drawn at once.
+  """
+  root = jax.random.key(seed)
+  key = jax.jit(jax.vmap(lambda i: rng.key(root, 'sample', i)))
+  low = None
+  for name, sampler in samplers.items():
+    params = jax.device_put(load_params(name))
+    out = []
+    starts = range(0, len(text), batch)
+    for start in tqdm.tqdm(starts, f'samples {name}', unit='batch'):
+      # The last batch is filled up, so that there is one compiled shape.
+      index = np.resize(np.arange(start, min(start + batch, len(text))), batch)
+      lower = () if low is None else (low[index],)
+      drawn = sampler(params, text[index], null_text, key(index), *lower)
+      out.append(np.asarray(drawn)[: len(text) - start])
+    low = np.concatenate(out)
+    for n, image in enumerate(low):
+      images.save_png(path(folder, name, n), images.to_uint8(image))
+
+
+def path(folder: pathlib.Path, stage: str, index: int) -> pathlib.Path:
+  return folder / stage / f'{index:04d}.png'
+
+
+def write_index(
+  folder: pathlib.Path,
+  stages: Sequence[str],
+  templates: Sequence[str],
+  prompts: Sequence[str],
+  images_per_prompt: int,
+) -> None:
+  """samples.json: every prompt with its images, for whoever reads them."""
+  entries = []
+  for p, (template, prompt) in enumerate(zip(templates, prompts, strict=True)):
+    numbers = range(p * images_per_prompt, (p + 1) * images_per_prompt)
+    files = [
+      {s: path(pathlib.Path(), s, n).as_posix() for s in stages}
+      for n in numbers
+    ]
+    entries.append({'template': template, 'prompt': prompt, 'images': files})
+  (folder / 'samples.json').write_text(json.dumps(entries, indent=2) + '\n')

@@ -1,0 +1,96 @@
+"""Truths of the U-Net's blocks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dbflax.models import blocks, embeddings
+
+
+def _normal(seed, shape):
+  return jax.random.normal(jax.random.key(seed), shape)
+
+
+@pytest.mark.parametrize('shape', [(2, 4, 6, 12), (3, 5, 12)])
+def test_group_norm_is_its_formula(shape):
+  """In float64 numpy, for images and for token sequences."""
+  x = np.asarray(3 + 2 * _normal(0, shape), np.float64)
+  scale, bias = (np.asarray(_normal(i, (12,)), np.float64) for i in (1, 2))
+  grouped = x.reshape(shape[0], -1, 4, 3)
+  mean = grouped.mean((1, 3), keepdims=True)
+  var = grouped.var((1, 3), keepdims=True)
+  normed = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(shape)
+  found = blocks.GroupNorm(4).apply(
+    {'params': {'scale': scale, 'bias': bias}}, jnp.asarray(x, jnp.float32)
+  )
+  np.testing.assert_allclose(found, normed * scale + bias, atol=2e-5)
+
+
+def test_group_norm_ignores_scale_and_shift_of_its_input():
+  norm = blocks.GroupNorm(2, epsilon=1e-12)
+  params = {'params': {'scale': jnp.ones(6), 'bias': jnp.zeros(6)}}
+  x = _normal(0, (2, 4, 4, 6))
+  np.testing.assert_allclose(
+    norm.apply(params, 5 * x + 3), norm.apply(params, x), atol=1e-4
+  )
+
+
+def test_group_norm_of_a_flat_image_is_its_bias():
+  norm = blocks.GroupNorm(2)
+  params = {'params': {'scale': jnp.ones(6), 'bias': jnp.arange(6.0)}}
+  found = norm.apply(params, jnp.full((1, 4, 4, 6), 7.0))
+  np.testing.assert_allclose(found[0, 0, 0], jnp.arange(6.0), atol=1e-2)
+
+
+def test_pooling_undoes_enlarging():
+  x = _normal(0, (2, 3, 5, 4))
+  up = blocks.nearest_up(x)
+  assert up.shape == (2, 6, 10, 4)
+  np.testing.assert_array_equal(up[:, ::2, 1::2], x)
+  np.testing.assert_allclose(blocks.average_pool(up), x, rtol=1e-6)
+
+
+def test_sinusoids_of_fractional_times_lie_between():
+  """The embedding is continuous: that makes fractional levels legal."""
+  at = jnp.array([10.0, 10.5, 11.0])
+  low, between, high = embeddings.sinusoid(at, 32)
+  middle = jnp.linalg.norm(between - (low + high) / 2)
+  assert middle < 0.3 * jnp.linalg.norm(high - low)
+  assert jnp.linalg.norm(between - low) > 0.3 * jnp.linalg.norm(high - low)
+
+
+@pytest.mark.parametrize('dim', [8, 9])
+def test_sinusoids_are_points_on_circles(dim):
+  found = embeddings.sinusoid(jnp.array([0.0, 3.7, 999.0]), dim)
+  assert found.shape == (3, dim)
+  circles = found[:, :4] ** 2 + found[:, 4:8] ** 2
+  np.testing.assert_allclose(circles, 1, atol=1e-5)
+  # The fastest circle turns by one radian a step, cosine first.
+  np.testing.assert_allclose(found[1, 0], np.cos(3.7), atol=1e-5)
+
+
+def _attention(only_text):
+  block = blocks.AddedKVAttention(
+    head_dim=4, num_groups=2, text_norm_groups=2, only_text=only_text
+  )
+  x, text = _normal(0, (2, 4, 4, 8)), _normal(1, (2, 5, 6))
+  params = block.init(jax.random.key(2), x, text)
+  return lambda x, text: block.apply(params, x, text), x, text
+
+
+@pytest.mark.parametrize('only_text', [False, True])
+def test_attention_does_not_know_the_order_of_tokens(only_text):
+  attend, x, text = _attention(only_text)
+  np.testing.assert_allclose(
+    attend(x, text), attend(x, text[:, ::-1]), atol=1e-5
+  )
+  assert jnp.abs(attend(x, text) - attend(x, text[::-1])).max() > 1e-3
+
+
+@pytest.mark.parametrize('only_text', [False, True])
+def test_attention_treats_all_pixels_alike(only_text):
+  """Mirrored in, mirrored out."""
+  attend, x, text = _attention(only_text)
+  found = attend(x[:, :, ::-1], text)
+  np.testing.assert_allclose(found, attend(x, text)[:, :, ::-1], atol=1e-5)
