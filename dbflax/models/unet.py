@@ -22,6 +22,21 @@ _REQUIRED = {
   'addition_embed_type': 'text',
   'cross_attention_norm': 'group_norm',
 }
+# Fields that may be left out; these are the values that are honoured.
+_ALLOWED = {
+  'act_fn': tuple(embeddings.ACTIVATIONS),
+  'time_embedding_act_fn': (None, *embeddings.ACTIVATIONS),
+  'class_embed_type': (None, 'timestep'),
+  'class_embeddings_concat': (False,),
+  'time_embedding_type': ('positional',),
+  'flip_sin_to_cos': (True,),
+  'freq_shift': (0,),
+  'center_input_sample': (False,),
+  'only_cross_attention': (False, True),
+  'dual_cross_attention': (False,),
+  'conv_in_kernel': (3,),
+  'conv_out_kernel': (3,),
+}
 # Block types by whether they attend to the text.
 _ATTENDS = {
   'ResnetDownsampleBlock2D': False,
@@ -52,6 +67,7 @@ class UNet(nn.Module):
   norm_num_groups: int = 32
   norm_eps: float = 1e-5
   only_cross_attention: bool = False
+  mid_block_only_cross_attention: bool | None = None  # None: as the others
   resnet_skip_time_act: bool = False
   resnet_out_scale_factor: float = 1.0
   mid_block_scale_factor: float = 1.0
@@ -134,6 +150,8 @@ class UNet(nn.Module):
 
   def _mid(self, h, temb, text):
     hyper = {**self._hyper(), 'out_scale_factor': self.mid_block_scale_factor}
+    if self.mid_block_only_cross_attention is not None:
+      hyper['only_text'] = self.mid_block_only_cross_attention
     channels = self.block_out_channels[-1]
     block = levels.MidBlock(channels=channels, name='mid_block', **hyper)
     return block(h, temb, text)
@@ -159,18 +177,7 @@ def from_config(config: dict, dtype=jnp.float32, remat: bool = False) -> UNet:
   Raises:
     UserError: if the config asks for something this U-Net is not.
   """
-  for field, value in _REQUIRED.items():
-    if config.get(field) != value:
-      raise errors.UserError(
-        f'unet/config.json: {field} is {config.get(field)!r}; dbflax reads '
-        f'the Imagen / DeepFloyd IF family, where it is {value!r}.'
-      )
-  for block in (*config['down_block_types'], *config['up_block_types']):
-    if block not in _ATTENDS:
-      raise errors.UserError(
-        f'unet/config.json: unknown block {block!r}; '
-        f'known: {", ".join(_ATTENDS)}.'
-      )
+  _check(config)
   fields = {
     name: tuple(value) if isinstance(value, list) else value
     for name, value in config.items()
@@ -180,3 +187,28 @@ def from_config(config: dict, dtype=jnp.float32, remat: bool = False) -> UNet:
   if isinstance(layers, int):
     fields['layers_per_block'] = (layers,) * len(fields['block_out_channels'])
   return UNet(**{**fields, 'dtype': dtype, 'remat': remat})
+
+
+def _check(config: dict) -> None:
+  """Refuses what a config.json asks for and this U-Net cannot do."""
+  required = {field: (value,) for field, value in _REQUIRED.items()}
+  given = {field: _ALLOWED[field] for field in _ALLOWED if field in config}
+  for field, values in (required | given).items():
+    if config.get(field) not in values:
+      raise errors.UserError(
+        f'unet/config.json: {field} is {config.get(field)!r}; dbflax reads '
+        'the Imagen / DeepFloyd IF family, where it is '
+        f'{" or ".join(map(repr, values))}.'
+      )
+  for field in ('attention_head_dim', 'cross_attention_dim'):
+    if not isinstance(config[field], int):
+      raise errors.UserError(
+        f'unet/config.json: {field} is {config[field]!r}; dbflax reads one '
+        'number for all levels.'
+      )
+  for block in (*config['down_block_types'], *config['up_block_types']):
+    if block not in _ATTENDS:
+      raise errors.UserError(
+        f'unet/config.json: unknown block {block!r}; '
+        f'known: {", ".join(_ATTENDS)}.'
+      )
