@@ -94,3 +94,11 @@ def test_attention_treats_all_pixels_alike(only_text):
   attend, x, text = _attention(only_text)
   found = attend(x[:, :, ::-1], text)
   np.testing.assert_allclose(found, attend(x, text)[:, :, ::-1], atol=1e-5)
+
+
+def test_a_fresh_residual_block_is_the_identity():
+  """Pre-training begins with blocks that do nothing, but for their scale."""
+  block = blocks.ResnetBlock(8, 2, 1e-5, 'silu', 2.0, skip_time_act=False)
+  x, temb = _normal(0, (2, 4, 4, 8)), _normal(1, (2, 6))
+  params = block.init(jax.random.key(2), x, temb)
+  np.testing.assert_allclose(block.apply(params, x, temb), x / 2, rtol=1e-6)

@@ -56,7 +56,9 @@ def test_images_do_not_see_each_other(apply, inputs):
 @pytest.mark.parametrize('number', range(4))
 def test_every_input_matters(apply, inputs, number):
   """Image and conditioning channels, time, text and a fractional level."""
-  changed = apply(*_change(inputs, number, inputs[number] + np.float32(0.2)))
+  # Not a shift or a gain: the norms take those away.
+  other = np.flip(inputs[number], axis=-1).copy()
+  changed = apply(*_change(inputs, number, other))
   assert np.abs(changed - apply(*inputs)).max() > 1e-5
 
 
@@ -72,7 +74,7 @@ def test_bfloat16_is_close(apply, inputs, params, quick):
   args = ({'params': params}, *inputs)
   found, exact = quick(unet.apply, *args)(*args), apply(*inputs)
   assert found.dtype == jnp.float32
-  assert np.abs(found - exact).max() <= 2e-2 * np.abs(exact).max()
+  assert np.linalg.norm(found - exact) <= 2e-2 * np.linalg.norm(exact)
 
 
 def test_rematerialisation_leaves_the_gradients(inputs, params, quick):
@@ -81,37 +83,15 @@ def test_rematerialisation_leaves_the_gradients(inputs, params, quick):
     loss = lambda p: jnp.square(unet.apply({'params': p}, *inputs)).sum()
     return quick(jax.grad(loss), params)(params)
 
-  def assert_equal(a, b):
-    np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(a).max() + 1e-6)
-
-  jax.tree.map(assert_equal, grads(False), grads(True))
-
-
-def test_fresh_weights_predict_zero(inputs):
-  """conv_out starts at zero, and each residual block as identity."""
-  unet = unet_lib.from_config(_config())
-  shapes = jax.eval_shape(unet.init, jax.random.key(0), *inputs)['params']
-  zeros = _zero_initialised(unet, inputs)
-  assert {'conv_out', 'conv2'} <= zeros
-  assert shapes['conv_out']['kernel'].shape[-1] == 6
-
-
-def _zero_initialised(unet, inputs) -> set[str]:
-  """Names of the modules whose kernel is a constant zero at the start."""
-  found = set()
-  jaxpr = jax.make_jaxpr(lambda k: unet.init(k, *inputs)['params'])
-  variables = jax.eval_shape(unet.init, jax.random.key(0), *inputs)['params']
-  paths = jax.tree_util.tree_leaves_with_path(variables)
-  traced = jaxpr(jax.random.key(0))
-  for (path, _), value in zip(paths, traced.jaxpr.outvars, strict=True):
-    made = [e for e in traced.eqns if value in e.outvars]
-    if path[-1].key == 'kernel' and made[0].primitive.name != 'random_bits':
-      found |= {path[-2].key} if _constant(made[0]) else set()
-  return found
-
-
-def _constant(equation) -> bool:
-  return equation.primitive.name == 'broadcast_in_dim'
+  plain, remat = grads(False), grads(True)
+  largest = max(np.abs(g).max() for g in jax.tree.leaves(plain))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=1e-4, atol=1e-6 * largest
+    ),
+    plain,
+    remat,
+  )
 
 
 def test_layers_per_block_may_be_one_number():
@@ -136,7 +116,6 @@ def test_fields_of_no_meaning_here_are_passed_over():
     ('up_block_types', ['UpBlock2D', 'UpBlock2D']),
     ('class_embed_type', 'projection'),
     ('act_fn', 'tanh'),
-    ('mid_block_only_cross_attention', False),
     ('flip_sin_to_cos', False),
     ('freq_shift', 1),
     ('center_input_sample', True),
