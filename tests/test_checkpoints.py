@@ -1,0 +1,112 @@
+"""Truths of checkpoints."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dbflax import checkpoints as checkpoints_lib
+from dbflax import errors, sharding
+from dbflax.train import optimizer
+from dbflax.train import state as state_lib
+
+
+def _state(step=0, ema=True):
+  """A state of made-up numbers, each leaf another."""
+  tx = optimizer.build(learning_rate=1e-3, steps=10)
+  params = {'conv_in': {'kernel': jnp.zeros((3, 3, 3, 8)), 'bias': jnp.ones(8)}}
+  state = state_lib.create(params, tx, ema)
+  rng = np.random.default_rng(step)
+
+  def draw(leaf):
+    if jnp.issubdtype(leaf.dtype, jnp.integer):
+      return jnp.asarray(step, leaf.dtype)
+    return jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
+
+  return jax.tree.map(draw, state)
+
+
+def _abstract(state):
+  shardings = sharding.shard_tree(state, sharding.make_mesh())
+  return checkpoints_lib.abstract(state, shardings)
+
+
+def _assert_equal(found, expected):
+  assert jax.tree.structure(found) == jax.tree.structure(expected)
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def _save(folder, *steps, fingerprint='a' * 64, **options):
+  saved = checkpoints_lib.Checkpoints(folder, fingerprint, **options)
+  for step in steps:
+    saved.save(step, _state(step))
+  saved.close()
+
+
+def _restore(folder, state, fingerprint='a' * 64):
+  saved = checkpoints_lib.Checkpoints(folder, fingerprint)
+  try:
+    return saved.restore_latest(_abstract(state))
+  finally:
+    saved.close()
+
+
+def test_an_empty_folder_has_no_state(tmp_path):
+  assert _restore(tmp_path / 'new', _state()) is None
+
+
+def test_the_newest_state_comes_back_bit_for_bit(tmp_path):
+  _save(tmp_path, 2, 5)
+  _assert_equal(_restore(tmp_path, _state()), _state(5))
+
+
+def test_a_state_without_average_comes_back(tmp_path):
+  saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
+  saved.save(1, _state(1, ema=False))
+  saved.close()
+  found = _restore(tmp_path, _state(ema=False))
+  assert found.ema is None
+  _assert_equal(found, _state(1, ema=False))
+
+
+def test_the_state_lies_where_it_is_wanted(tmp_path):
+  _save(tmp_path, 1)
+  wanted = _abstract(_state())
+  found = _restore(tmp_path, _state())
+  jax.tree.map(
+    lambda leaf, like: (
+      leaf.sharding.is_equivalent_to(like.sharding, leaf.ndim)
+      or pytest.fail(f'{leaf.sharding} is not {like.sharding}')
+    ),
+    found,
+    wanted,
+  )
+
+
+def test_checkpoints_of_other_inputs_are_refused(tmp_path):
+  _save(tmp_path, 3)
+  with pytest.raises(errors.UserError, match='another run.*aaaaaaaaaaaa.*bbb'):
+    _restore(tmp_path, _state(), fingerprint='b' * 64)
+
+
+def test_only_the_newest_are_kept(tmp_path):
+  _save(tmp_path, 1, 2, 3, keep=2)
+  steps = sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit())
+  assert steps == [2, 3]
+
+
+def test_saving_a_step_again_changes_nothing(tmp_path):
+  """A resumed run meets the checkpoint that it started from."""
+  _save(tmp_path, 4)
+  _save(tmp_path, 4)
+  _assert_equal(_restore(tmp_path, _state()), _state(4))
+
+
+def test_a_state_may_be_given_up_once_it_is_saved(tmp_path):
+  """The next step donates the buffers while the write goes on."""
+  saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
+  state = _state(7)
+  saved.save(7, state)
+  jax.tree.map(lambda leaf: leaf.delete(), state)
+  saved.close()
+  _assert_equal(_restore(tmp_path, _state()), _state(7))

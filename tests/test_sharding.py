@@ -1,0 +1,212 @@
+"""Truths of the mesh and of how parameters lie on it.
+
+Tests of one device run here; what eight devices do is asked of a process of
+its own, whose CPU pretends to be eight.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from dbflax import cascade, errors, sharding
+from dbflax.train import optimizer
+from dbflax.train import state as state_lib
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _mesh(data, fsdp):
+  """Enough of a mesh for `sharding.spec`."""
+  return types.SimpleNamespace(shape={'data': data, 'fsdp': fsdp})
+
+
+def test_the_first_rule_that_matches_wins():
+  mesh = _mesh(2, 4)
+  conv = sharding.spec(
+    'down_blocks_0/resnets_0/conv1/kernel', (3, 3, 8, 16), mesh
+  )
+  assert conv == P(None, None, None, 'fsdp')
+  assert sharding.spec('a/linear_1/kernel', (8, 16), mesh) == P(None, 'fsdp')
+  assert sharding.spec('shared/embedding', (40, 7), mesh) == P('fsdp', None)
+  pooled = 'add_embedding/pool/positional_embedding'
+  assert sharding.spec(pooled, (1, 16), mesh) == P(None, 'fsdp')
+  assert sharding.spec('a/norm1/scale', (16,), mesh) == P()
+
+
+def test_what_does_not_divide_is_replicated():
+  mesh = _mesh(2, 4)
+  assert sharding.spec('conv_out/kernel', (3, 3, 8, 6), mesh) == P(
+    None, None, None, None
+  )
+  assert sharding.spec('a/kernel', (8, 18), mesh) == P(None, None)
+  assert sharding.spec('a/kernel', (7, 16), mesh) == P(None, 'fsdp')
+
+
+def test_a_path_without_a_rule_raises():
+  with pytest.raises(ValueError, match="no sharding rule matches 'a/gamma'"):
+    sharding.spec('a/gamma', (3,), _mesh(1, 1))
+
+
+def test_every_parameter_of_the_tiny_cascade_has_a_rule(tiny):
+  mesh = sharding.make_mesh()
+  key = jax.random.key(0)
+  for stage in tiny.stages.values():
+    init = lambda k, s=stage: cascade.init_stage(s, k)
+    sharding.shard_tree(jax.eval_shape(init, key), mesh)
+  encoder = lambda k: cascade.init_encoder(tiny.encoder, k)
+  sharding.shard_tree(jax.eval_shape(encoder, key), mesh)
+
+
+def test_matrices_are_split_where_it_pays(tiny):
+  """By far most of the numbers are in split tensors, on 2 × 4 devices."""
+  stage, mesh = tiny.stages['stage_1'], _mesh(2, 4)
+  shapes = jax.eval_shape(
+    lambda k: cascade.init_stage(stage, k), jax.random.key(0)
+  )
+  split = total = 0
+  for path, leaf in jax.tree_util.tree_leaves_with_path(shapes):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    total += leaf.size
+    if 'fsdp' in sharding.spec(name, leaf.shape, mesh):
+      split += leaf.size
+  assert split > 0.9 * total
+
+
+def test_the_optimizers_state_lies_like_its_parameters():
+  params = {
+    'conv_in': {'kernel': jnp.zeros((3, 3, 3, 8)), 'bias': jnp.zeros(8)},
+    'shared': {'embedding': jnp.zeros((8, 4))},
+  }
+  tx = optimizer.build(learning_rate=1e-3, steps=10, warmup=2)
+  shapes = jax.eval_shape(lambda: state_lib.create(params, tx, ema=True))
+  shardings = sharding.shard_tree(shapes, sharding.make_mesh())
+  specs = lambda tree: jax.tree.map(lambda s: s.spec, tree)
+  moments = [
+    part
+    for part in jax.tree.leaves(
+      shardings.opt_state, is_leaf=lambda part: hasattr(part, 'mu')
+    )
+    if hasattr(part, 'mu')
+  ]
+  assert len(moments) == 1
+  for tree in (moments[0].mu, moments[0].nu, shardings.ema):
+    assert specs(tree) == specs(shardings.params)
+  assert shardings.step.spec == P()
+
+
+def test_a_mesh_that_is_not_the_devices_is_refused():
+  with pytest.raises(errors.UserError, match='3 × 5 is not the'):
+    sharding.make_mesh(3, 5)
+
+
+def test_batches_come_back_whole():
+  mesh = sharding.make_mesh()
+  batch = {'image': np.arange(12.0).reshape(4, 3), 'one': np.ones((1, 2))}
+  found = sharding.put_batch(batch, mesh)
+  jax.tree.map(np.testing.assert_array_equal, found, batch)
+
+
+_EIGHT = """
+import sys
+import jax, numpy as np
+import jax.numpy as jnp
+from configs import toybox
+from dbflax import cascade, sharding
+from dbflax.models import unet
+from dbflax.diffusion import schedule
+from dbflax.train import optimizer, step
+from dbflax.train import state as state_lib
+
+assert jax.device_count() == 8
+files = toybox.get_config('tiny').architecture.to_dict()
+noise = schedule.squaredcos_cap_v2(1000)
+stage = cascade.Stage(
+  'stage_2', unet.from_config(files['stage_2/unet/config']), noise, noise,
+  {'prediction_type': 'v_prediction'},
+)
+rng = np.random.default_rng(0)
+normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
+shapes = jax.eval_shape(
+  lambda k: cascade.init_stage(stage, k), jax.random.key(0)
+)
+params = jax.tree.map(
+  lambda s: normal(*s.shape) / np.sqrt(np.prod(s.shape[:-1]) or 1), shapes
+)
+batch = step.Batch(
+  normal(8, 8, 8, 3), normal(8, 4, 96), normal(8, 16, 16, 3),
+  rng.integers(0, 25, (8, 2)),
+)
+null_text, root = normal(4, 96), jax.random.key(1)
+# Plain SGD: Adam's first steps would make gradients of mere rounding large.
+tx = optimizer.optax.sgd(1e-2)
+
+
+def train(mesh):
+  state = state_lib.create(jax.tree.map(jnp.array, params), tx, ema=True)
+  shardings = sharding.shard_tree(state, mesh)
+  state = jax.device_put(state, shardings)
+  update = step.make_denoising_step(
+    stage, step.Objective(noise_level=(0.0, 0.3)), tx, 0.9, mesh, shardings
+  )
+  losses, given = [], sharding.put_batch(batch, mesh)
+  for _ in range(3):
+    state, metrics = update(state, given, null_text, root)
+    losses.append(float(metrics['instance_loss']))
+  jax.tree.map(
+    lambda leaf, like: like == leaf.sharding or sys.exit('it moved'),
+    state.params, shardings.params,
+  )
+  split = sum(
+    not leaf.sharding.is_fully_replicated
+    for leaf in jax.tree.leaves(state.params)
+  )
+  return losses, jax.device_get(state.params), split
+
+
+one = jax.make_mesh(
+  (1, 1), sharding.AXES, devices=jax.devices()[:1],
+  axis_types=(jax.sharding.AxisType.Auto,) * 2,
+)
+losses, expected, _ = train(one)
+assert len(set(losses)) == 3, losses
+for data, fsdp in ((8, 1), (2, 4), (1, 8)):
+  found_losses, found, split = train(sharding.make_mesh(data, fsdp))
+  assert (split > 20) == (fsdp > 1), split
+  np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
+    found, expected,
+  )
+print('equal')
+"""
+
+
+@pytest.mark.slow
+def test_eight_devices_do_what_one_does():
+  """Three steps on three meshes: losses and parameters are those of one."""
+  flags = (
+    '--xla_force_host_platform_device_count=8'
+    ' --xla_backend_optimization_level=0'
+  )
+  environment = {
+    **os.environ,
+    'XLA_FLAGS': flags,
+    'JAX_PLATFORMS': 'cpu',
+    'PYTHONPATH': str(ROOT),
+  }
+  done = subprocess.run(
+    [sys.executable, '-c', _EIGHT],
+    env=environment,
+    capture_output=True,
+    text=True,
+    timeout=600,
+  )
+  assert done.stdout.strip() == 'equal', done.stderr[-3000:]
