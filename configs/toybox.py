@@ -7,12 +7,16 @@
 
 The text encoder comes first; the stages then need only it. Cost and quality of
 the embedded weights: dbflax/assets/toybox/README.md.
-`configs/toybox.py:tiny` writes the untrained cascade that tests fine-tune.
+`:measure` prints how good it is and draws contact sheets; `:tiny` writes the
+untrained cascade that tests fine-tune.
 """
 
 import ml_collections
 
-VARIANTS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'tiny')
+VARIANTS = (
+  *('text_encoder', 'stage_1', 'stage_2', 'stage_3'),
+  *('measure', 'tiny'),
+)
 
 
 def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
@@ -55,6 +59,14 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
     learning_rate=1e-3,
     phases=(dict(resolution=256, crop=96, batch=4, steps=600),),
     noise_level=(0.0, 0.4),
+  )
+  # How `:measure` draws; `count` is the number of held-out scenes.
+  c.measure = ml_collections.ConfigDict(
+    dict(
+      stage_1=dict(sampler='ancestral', steps=32, guidance_scale=3.0),
+      stage_2=dict(sampler='ddim', steps=12, noise_level=0.05, count=24),
+      stage_3=dict(sampler='ddim', steps=6, noise_level=0.05, count=6),
+    )
   )
   c.architecture = _tiny() if variant == 'tiny' else _toybox()
   return c

@@ -20,7 +20,7 @@ from dbflax import report as report_lib
 from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
-from dbflax.train import finetune
+from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers
 
@@ -29,10 +29,7 @@ _log = logging.getLogger(__name__)
 
 def run(config, work: workdir_lib.Workdir) -> None:
   """The whole job, from photos to the report."""
-  job = _start(config, work)
-  _draw_prior(job)
-  for name in job.model.stages:
-    _train(job, name)
+  job = _trained(config, work)
   _sample(job)
   _report(config, work)
   _summary(job)
@@ -56,18 +53,13 @@ def prior(config, work: workdir_lib.Workdir) -> None:
 
 def train(config, work: workdir_lib.Workdir) -> None:
   """Class images and fine-tuning, without samples and report."""
-  job = _start(config, work)
-  _draw_prior(job)
-  for name in job.model.stages:
-    _train(job, name)
+  _trained(config, work)
   print(f'Fine-tuned stages: {work.root}')
 
 
 def sample(config, work: workdir_lib.Workdir) -> None:
   """Draws the prompts; trains first what is not trained yet."""
-  train(config, work)
-  job = job_lib.start(config, work)
-  _sample(job)
+  _sample(_trained(config, work))
   print(f'Samples: {work.samples}')
 
 
@@ -78,11 +70,13 @@ def report(config, work: workdir_lib.Workdir) -> None:
 
 
 def pretrain(config, work: workdir_lib.Workdir) -> None:
-  """Trains one part of a cascade from nothing (configs/toybox.py)."""
+  """Trains or measures one part of a cascade (configs/toybox.py)."""
   work.claim()
   folder = pathlib.Path(config.out or work.root / 'cascade')
   if config.target == 'tiny':
     pretrain_lib.initialise(config, folder)
+  elif config.target == 'measure':
+    measure.run(config, folder, work.root / 'measure')
   else:
     pretrain_lib.run(config, folder, work.root / config.target)
   print(f'Cascade: {folder}')
@@ -93,6 +87,15 @@ def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
   job = job_lib.start(config, work)
   _write_photos(job)
   _write_identifier(job)
+  return job
+
+
+def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
+  """The job, with its class images drawn and its stages fine-tuned."""
+  job = _start(config, work)
+  _draw_prior(job)
+  for name in job.model.stages:
+    _train(job, name)
   return job
 
 

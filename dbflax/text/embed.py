@@ -109,8 +109,8 @@ def cached(
   }
   states = {prompt: _read(path, max_length) for prompt, path in paths.items()}
   missing = [prompt for prompt, found in states.items() if found is None]
-  _log.info('text states: %d on disk, %d to encode', len(states), len(missing))
   if missing:
+    _log.info('text: encoding %d prompts', len(missing))
     new = np.asarray(encoder_fn(missing), np.float32)
     if new.shape[:2] != (len(missing), max_length):
       raise ValueError(

@@ -112,6 +112,12 @@ def _apply_gradients(
   return state_lib.State(state.step + 1, params, opt_state, ema)
 
 
+def _compile(update: Callable, mesh: Mesh, shardings: state_lib.State):
+  """Jits an update: the old state is donated, the new one lies as it lay."""
+  out = (shardings, sharding.replicated(mesh))
+  return jax.jit(update, donate_argnums=0, out_shardings=out)
+
+
 def make_denoising_step(
   stage: cascade.Stage,
   objective: Objective,
@@ -132,11 +138,7 @@ def make_denoising_step(
     metrics['grad_norm'] = optax.global_norm(grads)
     return _apply_gradients(state, grads, optimizer, ema_decay), metrics
 
-  return jax.jit(
-    update,
-    donate_argnums=0,
-    out_shardings=(shardings, sharding.replicated(mesh)),
-  )
+  return _compile(update, mesh, shardings)
 
 
 def make_prior_preservation_step(
@@ -170,8 +172,4 @@ def make_prior_preservation_step(
     metrics |= prior_metrics | {'grad_norm': optax.global_norm(grads)}
     return _apply_gradients(state, grads, optimizer, ema_decay), metrics
 
-  return jax.jit(
-    update,
-    donate_argnums=0,
-    out_shardings=(shardings, sharding.replicated(mesh)),
-  )
+  return _compile(update, mesh, shardings)

@@ -1,0 +1,240 @@
+"""The whole run on the tiny cascade: what it leaves, skips, redoes, resumes."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from dbflax import cascade, main
+from dbflax import workdir as workdir_lib
+from dbflax.train import loop, step
+
+ROOT = pathlib.Path(__file__).parents[1]
+STAGES = cascade.STAGES
+
+
+def call(mode, folder, *options):
+  """Runs the command in this process; the exit code."""
+  return main.main(
+    [
+      'dbflax',
+      f'--config={ROOT / "configs/test.py"}',
+      f'--mode={mode}',
+      f'--workdir={folder}',
+      *(f'--config.{option}' for option in options),
+    ]
+  )
+
+
+def weights(folder, name='stage_1'):
+  path = folder / name / 'unet/diffusion_pytorch_model.safetensors'
+  return safetensors.numpy.load_file(path)
+
+
+def inputs(folder, step_name):
+  return json.loads((folder / step_name / 'manifest.json').read_text())[
+    'inputs'
+  ]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def compilation_cache(tmp_path_factory):
+  """Several runs of one config compile once."""
+  before = jax.config.jax_compilation_cache_dir
+  folder = tmp_path_factory.mktemp('xla')
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  yield
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, compilation_cache):
+  """The workdir of a whole run."""
+  folder = tmp_path_factory.mktemp('run') / 'test'
+  assert call('run', folder) == 0
+  return folder
+
+
+def test_run_leaves_every_result(finished):
+  assert (finished / 'report/index.html').stat().st_size > 10_000
+  assert len(list((finished / 'prior').glob('*.png'))) == 4
+  samples = json.loads((finished / 'samples/samples.json').read_text())
+  identifier = json.loads((finished / 'identifier/identifier.json').read_text())
+  assert len(samples) == 2
+  for entry in samples:
+    assert identifier['subject'] in entry['prompt']
+    for image in entry['images']:
+      assert set(image) == set(STAGES)
+      assert all((finished / 'samples' / f).is_file() for f in image.values())
+  for name in STAGES:
+    assert (finished / name / 'checkpoints/3').is_dir()
+    assert list((finished / name / 'samples').glob('*.png'))
+
+
+def test_instance_and_prior_losses_are_logged_apart(finished):
+  base = loop.read(finished / 'stage_1/metrics.jsonl')
+  assert [line['step'] for line in base] == [0, 1, 2]
+  assert all({'instance_loss', 'prior_loss'} <= set(line) for line in base)
+  above = loop.read(finished / 'stage_2/metrics.jsonl')
+  assert all('prior_loss' not in line for line in above)
+
+
+@pytest.mark.parametrize('name', STAGES)
+def test_every_unet_tensor_changes(finished, name):
+  """Every layer is trained (paper, section 3.2)."""
+  before = weights(cascade.ASSETS / 'tiny', name)
+  after = weights(finished, name)
+  assert before.keys() == after.keys()
+  same = [n for n in before if np.array_equal(before[n], after[n])]
+  # A key's bias shifts all logits of a query alike: it has no gradient, and
+  # with one text token more than pixels it is all rounding.
+  assert not same
+
+
+def test_text_encoder_stays_as_it_was(finished):
+  """It is frozen: no step's results hold it, and its file is untouched."""
+  assert not list(finished.rglob('*text_encoder*'))
+  model = cascade.load('tiny', stages=())
+  file = cascade.weights_file(model, 'text_encoder')
+  recorded = inputs(finished, 'stage_1')['text_encoder']
+  assert recorded == workdir_lib.fingerprint(workdir_lib.file_fingerprint(file))
+
+
+def test_second_run_does_nothing(finished):
+  stamp = lambda: {
+    path: path.stat().st_mtime_ns
+    for path in finished.rglob('*')
+    if path.is_file() and path.name != 'config.json'
+  }
+  before = stamp()
+  assert call('run', finished) == 0
+  assert stamp() == before
+
+
+def test_same_seed_gives_the_same_weights(finished, tmp_path):
+  assert call('train', tmp_path / 'a', 'cascade.stages=("stage_1",)') == 0
+  again, first = weights(tmp_path / 'a'), weights(finished)
+  for name, tensor in first.items():
+    np.testing.assert_array_equal(again[name], tensor, err_msg=name)
+
+
+def test_killed_training_resumes_exactly(finished, tmp_path, monkeypatch):
+  """Stopped after its first checkpoint, it ends in the same bits."""
+  make = step.make_prior_preservation_step
+
+  def dies(*args):
+    update = make(*args)
+
+    def one(state, *rest):
+      if int(state.step) == 2:
+        raise KeyboardInterrupt
+      return update(state, *rest)
+
+    return one
+
+  monkeypatch.setattr(step, 'make_prior_preservation_step', dies)
+  options = ('cascade.stages=("stage_1",)',)
+  assert call('train', tmp_path / 'a', *options) == 130
+  assert not (tmp_path / 'a/stage_1/manifest.json').exists()
+  monkeypatch.undo()
+  assert call('train', tmp_path / 'a', *options) == 0
+  resumed, first = weights(tmp_path / 'a'), weights(finished)
+  for name, tensor in first.items():
+    np.testing.assert_array_equal(resumed[name], tensor, err_msg=name)
+  log = loop.read(tmp_path / 'a/stage_1/metrics.jsonl')
+  assert log == loop.read(finished / 'stage_1/metrics.jsonl')
+
+
+def test_class_images_follow_prompt_and_weights(finished, tmp_path):
+  """They are redrawn when what they depend on changes, and only then."""
+  folder, changed = tmp_path / 'run', tmp_path / 'cascade'
+  shutil.copytree(finished, folder)
+  shutil.copytree(cascade.ASSETS / 'tiny', changed)
+  shutil.copytree(
+    finished / 'stage_1/unet', changed / 'stage_1/unet', dirs_exist_ok=True
+  )
+  images = lambda: [p.read_bytes() for p in sorted(folder.glob('prior/*.png'))]
+  stamp = lambda: (folder / 'prior/0000.png').stat().st_mtime_ns
+  first, drawn_at = images(), stamp()
+  assert call('prior', folder, 'prior.batch=2') == 0
+  assert stamp() == drawn_at
+  assert call('prior', folder, f'cascade.path={changed}') == 0
+  assert stamp() > drawn_at
+  other_weights, drawn_at = images(), stamp()
+  assert other_weights != first
+  assert (
+    call(
+      'prior',
+      folder,
+      f'cascade.path={changed}',
+      'prior.prompt=a sad {class_noun}',
+    )
+    == 0
+  )
+  assert stamp() > drawn_at
+  assert images() != other_weights
+
+
+def test_interrupted_class_images_are_completed(finished, tmp_path):
+  """Images that were written stay; the missing ones come out as before."""
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  (folder / 'prior/manifest.json').unlink()
+  (folder / 'prior/0001.png').unlink()
+  kept = (folder / 'prior/0002.png').stat().st_mtime_ns
+  assert call('prior', folder) == 0
+  assert (folder / 'prior/0002.png').stat().st_mtime_ns == kept
+  for n in range(4):
+    name = f'prior/{n:04d}.png'
+    assert (folder / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_without_prior_weight_no_class_images(tmp_path):
+  options = ('prior.weight=0.0', 'cascade.stages=("stage_1",)')
+  assert call('train', tmp_path / 'a', *options) == 0
+  assert not (tmp_path / 'a/prior').exists()
+  log = loop.read(tmp_path / 'a/stage_1/metrics.jsonl')
+  assert all('prior_loss' not in line for line in log)
+
+
+def test_non_finite_loss_stops_in_one_line(tmp_path, capsys):
+  options = (
+    'prior.weight=0.0',
+    'cascade.stages=("stage_1",)',
+    'stage_1.learning_rate=1e30',
+    'stage_1.sample_every=0',
+    'stage_1.steps=6',
+  )
+  assert call('train', tmp_path / 'a', *options) == 2
+  message = capsys.readouterr().err.strip().splitlines()[-1]
+  assert 'not finite at step' in message and 'learning rate' in message
+  assert not (tmp_path / 'a/stage_1/manifest.json').exists()
+
+
+def test_identifier_mode_prints_candidates(tmp_path, capsys):
+  assert call('identifier', tmp_path / 'a') == 0
+  lines = capsys.readouterr().out.strip().splitlines()
+  assert len(lines) == 10 and all(' ids [' in line for line in lines)
+  assert not (tmp_path / 'a').exists()
+
+
+@pytest.mark.parametrize(
+  ('option', 'words'),
+  [
+    ('subject.identifier=zzqqjx', ('zzqqjx',)),
+    ('cascade.path=nowhere', ('nowhere', 'cascade.path')),
+    ('subject.photos=nowhere', ('nowhere',)),
+  ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+  tmp_path, capsys, option, words
+):
+  assert call('run', tmp_path / 'a', option) == 2
+  error = capsys.readouterr().err.strip()
+  assert len(error.splitlines()) == 1
+  assert all(word in error for word in words)
+  assert not (tmp_path / 'a').exists()
