@@ -134,7 +134,11 @@ def _gradient(state):
 
 
 def test_a_prior_of_no_weight_is_the_plain_step(plain, prior):
-  """Bit for bit, parameters, moments and average, over two steps."""
+  """Bit for bit, parameters, moments and average, over two steps.
+
+  True of the arithmetic, hence of programs compiled without optimisation. At
+  XLA's default level the two are fused differently and part by rounding.
+  """
   step, fresh = plain
   one, other = fresh(), fresh()
   for seed in range(2):
