@@ -5,6 +5,11 @@ import pathlib
 
 import pytest
 
+# Compiling is most of what a test of a network costs; before JAX starts, ask
+# for programs that are compiled fast. The README's first command, which CI
+# runs too, compiles with full optimisation.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
+
 
 @pytest.fixture(scope='session')
 def shared_data():

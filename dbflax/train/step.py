@@ -3,8 +3,8 @@
     plain:              L = L(instance)
     prior preservation: L = L(instance) + λ L(class images)     (paper, eq. 2)
 
-The two are separate compiled steps. The prior half draws its own t', ε' (and
-noise level) from its own random stream. Losses are logged apart.
+The class images' gradient is a sharded step of its own, and draws its own t',
+ε' (and noise level) from its own random stream. Losses are logged apart.
 """
 
 import dataclasses
@@ -99,6 +99,48 @@ def _condition(stage, objective, batch, key) -> cascade.Conditioning | None:
   return cascade.condition(stage, batch.low, noise, level, window)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Programs:
+  """The compiled parts that both kinds of step are put together from.
+
+  Because a plain step and a prior-preservation step run the very same
+  programs, λ = 0 is plain fine-tuning to the last bit.
+  """
+
+  gradient: Callable  # (params, batch, null_text, key) → (grads, parts)
+  combine: Callable  # (grads, prior grads, λ) → grads
+  apply: Callable  # (state, grads) → (state, gradient norm)
+
+
+def _compile(
+  stage: cascade.Stage,
+  objective: Objective,
+  optimizer: optax.GradientTransformation,
+  ema_decay: float,
+  mesh: Mesh,
+  shardings: state_lib.State,
+) -> _Programs:
+  """Gradients and the new state lie as the old one; buffers are donated."""
+  replicated = sharding.replicated(mesh)
+
+  def gradient(params, batch, null_text, key):
+    grad = jax.grad(loss, argnums=2, has_aux=True)
+    return grad(stage, objective, params, batch, null_text, key)
+
+  def combine(grads, prior_grads, weight):
+    return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
+
+  def apply(state, grads):
+    new = _apply_gradients(state, grads, optimizer, ema_decay)
+    return new, optax.tree.norm(grads)
+
+  return _Programs(
+    jax.jit(gradient, out_shardings=(shardings.params, replicated)),
+    jax.jit(combine, out_shardings=shardings.params, donate_argnums=0),
+    jax.jit(apply, out_shardings=(shardings, replicated), donate_argnums=0),
+  )
+
+
 def _apply_gradients(
   state: state_lib.State, grads, optimizer, ema_decay: float
 ) -> state_lib.State:
@@ -112,12 +154,6 @@ def _apply_gradients(
   return state_lib.State(state.step + 1, params, opt_state, ema)
 
 
-def _compile(update: Callable, mesh: Mesh, shardings: state_lib.State):
-  """Jits an update: the old state is donated, the new one lies as it lay."""
-  out = (shardings, sharding.replicated(mesh))
-  return jax.jit(update, donate_argnums=0, out_shardings=out)
-
-
 def make_denoising_step(
   stage: cascade.Stage,
   objective: Objective,
@@ -126,19 +162,16 @@ def make_denoising_step(
   mesh: Mesh,
   shardings: state_lib.State,
 ) -> Callable:
-  """Compiles (state, batch, null_text, root) → (state, metrics)."""
+  """Makes (state, batch, null_text, root) → (state, metrics)."""
+  programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
 
   def update(state, batch, null_text, root):
     key = rng.key(root, f'{stage.name}/instance', state.step)
-    grad = jax.value_and_grad(loss, argnums=2, has_aux=True)
-    (_, parts), grads = grad(
-      stage, objective, state.params, batch, null_text, key
-    )
-    metrics = {'instance_loss': parts['mse'], 'instance_vlb': parts['vlb']}
-    metrics['grad_norm'] = optax.global_norm(grads)
-    return _apply_gradients(state, grads, optimizer, ema_decay), metrics
+    grads, parts = programs.gradient(state.params, batch, null_text, key)
+    state, norm = programs.apply(state, grads)
+    return state, {**_named('instance', parts), 'grad_norm': norm}
 
-  return _compile(update, mesh, shardings)
+  return update
 
 
 def make_prior_preservation_step(
@@ -149,27 +182,31 @@ def make_prior_preservation_step(
   mesh: Mesh,
   shardings: state_lib.State,
 ) -> Callable:
-  """Compiles (state, batch, prior_batch, prior_weight, null_text, root) → ….
+  """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
-  `prior_weight` is λ, a float32 scalar. The two gradients are taken one after
-  the other, so the prior half costs time but no activation memory.
+  `prior_weight` is λ, a float32 scalar. The class images' gradient is a
+  sharded step of its own: it costs time, but no activation memory.
   """
+  programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
-    grad = jax.value_and_grad(loss, argnums=2, has_aux=True)
-
-    def half(batch, stream):
+    def half(stream, batch):
       key = rng.key(root, f'{stage.name}/{stream}', state.step)
-      (_, parts), grads = grad(
-        stage, objective, state.params, batch, null_text, key
-      )
-      names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
-      return grads, {names[part]: value for part, value in parts.items()}
+      grads, parts = programs.gradient(state.params, batch, null_text, key)
+      return grads, _named(stream, parts)
 
-    grads, metrics = half(batch, 'instance')
-    prior_grads, prior_metrics = half(prior_batch, 'prior')
-    grads = jax.tree.map(lambda g, p: g + prior_weight * p, grads, prior_grads)
-    metrics |= prior_metrics | {'grad_norm': optax.global_norm(grads)}
-    return _apply_gradients(state, grads, optimizer, ema_decay), metrics
+    grads, metrics = half('instance', batch)
+    prior_grads, prior_metrics = half('prior', prior_batch)
+    grads = programs.combine(grads, prior_grads, prior_weight)
+    state, norm = programs.apply(state, grads)
+    return state, {**metrics, **prior_metrics, 'grad_norm': norm}
 
-  return _compile(update, mesh, shardings)
+  return update
+
+
+def _named(stream: str, parts: Metrics) -> Metrics:
+  """Loss parts as they are logged: instance_loss, prior_vlb, …"""
+  return {
+    f'{stream}_loss': parts['mse'],
+    f'{stream}_vlb': parts['vlb'],
+  }

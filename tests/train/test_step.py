@@ -80,43 +80,39 @@ def tx():
 
 
 @pytest.fixture(scope='session')
-def plain(tiny, params, tx, quick):
+def plain(tiny, params, tx):
   """(step, fresh state) of the base stage, with a moving average."""
   fresh = lambda: _state(params['stage_1'], tx, ema=True)
-  state, mesh, shardings = fresh()
+  _, mesh, shardings = fresh()
   update = step_lib.make_denoising_step(
     tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings
   )
-  compiled = quick(update, state, _batch(), NULL_TEXT, ROOT)
-  return lambda state, batch: compiled(state, batch, NULL_TEXT, ROOT), (
+  return lambda state, batch: update(state, batch, NULL_TEXT, ROOT), (
     lambda: fresh()[0]
   )
 
 
 @pytest.fixture(scope='session')
-def prior(tiny, params, tx, quick):
+def prior(tiny, params, tx):
   """The prior-preservation step of the same stage: f(state, b, prior, λ)."""
-  state, mesh, shardings = _state(params['stage_1'], tx, ema=True)
+  _, mesh, shardings = _state(params['stage_1'], tx, ema=True)
   update = step_lib.make_prior_preservation_step(
     tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings
   )
-  one = np.float32(1)
-  compiled = quick(update, state, _batch(), _batch(), one, NULL_TEXT, ROOT)
-  return lambda state, batch, other, weight: compiled(
+  return lambda state, batch, other, weight: update(
     state, batch, other, np.float32(weight), NULL_TEXT, ROOT
   )
 
 
 @pytest.fixture(scope='session')
-def sr(tiny, params, tx, quick):
+def sr(tiny, params, tx):
   """(step, fresh state) of stage 2."""
   fresh = lambda: _state(params['stage_2'], tx)
-  state, mesh, shardings = fresh()
+  _, mesh, shardings = fresh()
   update = step_lib.make_denoising_step(
     tiny.stages['stage_2'], SUPER, tx, 0.0, mesh, shardings
   )
-  compiled = quick(update, state, _crops(), NULL_TEXT, ROOT)
-  return lambda state, batch: compiled(state, batch, NULL_TEXT, ROOT), (
+  return lambda state, batch: update(state, batch, NULL_TEXT, ROOT), (
     lambda: fresh()[0]
   )
 
@@ -134,11 +130,7 @@ def _gradient(state):
 
 
 def test_a_prior_of_no_weight_is_the_plain_step(plain, prior):
-  """Bit for bit, parameters, moments and average, over two steps.
-
-  True of the arithmetic, hence of programs compiled without optimisation. At
-  XLA's default level the two are fused differently and part by rounding.
-  """
+  """Bit for bit, parameters, moments and average, over two steps."""
   step, fresh = plain
   one, other = fresh(), fresh()
   for seed in range(2):
