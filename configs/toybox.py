@@ -52,7 +52,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # Crops of 64 and 128 pixels; `resolution` is that of the lower image.
   c.stage_2 = _stage(
     learning_rate=1e-3,
-    phases=(dict(resolution=64, crop=64, batch=8, steps=700),),
+    phases=(dict(resolution=64, crop=64, batch=8, steps=600),),
     noise_level=(0.0, 0.4),
   )
   c.stage_3 = _stage(
@@ -210,16 +210,19 @@ def _unet(
 
 
 def _stage_files(name: str, unet: dict) -> dict:
+  is_sr = unet['class_embed_type'] is not None
   files = {
     f'{name}/unet/config': unet,
     f'{name}/scheduler/scheduler_config': _scheduler(
-      prediction_type='v_prediction',
+      # A narrow network enlarges well but cannot carry the noise of a large
+      # picture through, so super-resolution predicts the picture itself.
+      prediction_type='sample' if is_sr else 'v_prediction',
       variance_type='learned_range',
-      thresholding=unet['in_channels'] == 3,
+      thresholding=not is_sr,
       sample_max_value=1.5,
     ),
   }
-  if unet['class_embed_type']:
+  if is_sr:
     files[f'{name}/image_noising_scheduler/scheduler_config'] = _scheduler()
   return files
 

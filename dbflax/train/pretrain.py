@@ -123,12 +123,13 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
 
 
 def _fingerprint(config, model: cascade.Cascade) -> str:
-  """What a checkpoint belongs to: the hyper-parameters and the text encoder."""
+  """What a checkpoint belongs to: all that the stage's training depends on."""
+  files = config.architecture.items()
   return workdir.fingerprint(
     {
       'target': config.target,
       'hyper': config[config.target].to_dict(),
-      'architecture': config.architecture.to_dict(),
+      'architecture': {k: v for k, v in files if k.startswith(config.target)},
       'seed': config.seed,
       'text_encoder': cascade.weights_file(model, 'text_encoder'),
     }

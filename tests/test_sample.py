@@ -1,0 +1,60 @@
+"""Prompts through all stages, with fakes for the stages."""
+
+import json
+
+import jax
+import numpy as np
+
+from dbflax import sample
+from dbflax.data import images
+
+TEXT = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((1, 3, 2))
+
+
+def first(params, text, null_text, keys):
+  """4 px images of the prompt's number and a little of the key's noise."""
+  noise = jax.vmap(lambda k: jax.random.uniform(k, (4, 4, 3)))(keys)
+  return text[:, :1, :1, None] / 10 + noise * 1e-3 + params['shift']
+
+
+def second(params, text, null_text, keys, low):
+  """The lower image, twice as large."""
+  return low.repeat(2, axis=1).repeat(2, axis=2) + params['shift']
+
+
+def draw(folder, batch=2):
+  samplers = {'stage_1': first, 'stage_2': second}
+  params = lambda name: {'shift': {'stage_1': 0.0, 'stage_2': 0.25}[name]}
+  sample.draw(folder, samplers, params, TEXT, TEXT[0], seed=0, batch=batch)
+  read = lambda stage, n: images.to_float(
+    images.load(sample.path(folder, stage, n))
+  )
+  return {s: np.stack([read(s, n) for n in range(5)]) for s in samplers}
+
+
+def test_every_stage_gets_its_image_from_the_stage_below(tmp_path):
+  drawn = draw(tmp_path)
+  np.testing.assert_allclose(
+    drawn['stage_1'].mean((1, 2, 3)), np.arange(5) / 10, atol=1e-2
+  )
+  enlarged = drawn['stage_1'].repeat(2, axis=1).repeat(2, axis=2)
+  # Two roundings to 8 bits lie between.
+  np.testing.assert_allclose(drawn['stage_2'], enlarged + 0.25, atol=2 / 127)
+
+
+def test_images_do_not_depend_on_the_batch(tmp_path):
+  one, other = draw(tmp_path / 'a', batch=2), draw(tmp_path / 'b', batch=5)
+  for stage in one:
+    np.testing.assert_array_equal(one[stage], other[stage])
+
+
+def test_index_names_every_image_of_every_prompt(tmp_path):
+  draw(tmp_path)
+  sample.write_index(
+    tmp_path, ['stage_1', 'stage_2'], ['a {subject}'], ['a zk dog'], 5
+  )
+  [entry] = json.loads((tmp_path / 'samples.json').read_text())
+  assert entry['prompt'] == 'a zk dog'
+  files = [f for image in entry['images'] for f in image.values()]
+  assert len(set(files)) == 10
+  assert all((tmp_path / file).is_file() for file in files)
