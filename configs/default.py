@@ -26,9 +26,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()
-  config.stage_1 = _stage(steps=300, crop=0, learning_rate=1e-4)
-  config.stage_2 = _stage(steps=80, crop=128, learning_rate=1e-4)
-  config.stage_3 = _stage(steps=60, crop=256, learning_rate=1e-4)
+  config.stage_1 = _stage(steps=300, crop=0)
+  config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
+  config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.sample = _sample(config)
   config.mesh = _mesh()
   return apply_variant(config, variant, {})
@@ -119,9 +119,9 @@ def _sample(config) -> ml_collections.ConfigDict:
   sample.images_per_prompt = 2
   # How many at once, in every stage.
   sample.batch = 2
-  sample.stage_1 = _sampling(config.stage_1, steps=50, guidance_scale=5.0)
-  sample.stage_2 = _sampling(config.stage_2, steps=20, guidance_scale=2.0)
-  sample.stage_3 = _sampling(config.stage_3, steps=10, guidance_scale=1.0)
+  sample.stage_1 = _sampling(config.stage_1, steps=32, guidance_scale=3.0)
+  sample.stage_2 = _sampling(config.stage_2, steps=12, guidance_scale=1.0)
+  sample.stage_3 = _sampling(config.stage_3, steps=6, guidance_scale=1.0)
   return sample
 
 
@@ -135,7 +135,7 @@ def _mesh() -> ml_collections.ConfigDict:
   return mesh
 
 
-def _stage(steps, crop, learning_rate) -> ml_collections.ConfigDict:
+def _stage(steps, crop, noise_level=0.0) -> ml_collections.ConfigDict:
   """How one stage is fine-tuned."""
   stage = ml_collections.ConfigDict()
   # False leaves the stage as pre-trained.
@@ -145,7 +145,7 @@ def _stage(steps, crop, learning_rate) -> ml_collections.ConfigDict:
   # Photos per step; as many class images come on top.
   stage.batch = 2
   # Peak learning rate (the paper's for Imagen is 1e-5).
-  stage.learning_rate = learning_rate
+  stage.learning_rate = 1e-4
   # AdamW's weight decay.
   stage.weight_decay = 0.0
   # Steps over which the learning rate rises from 0.
@@ -156,7 +156,8 @@ def _stage(steps, crop, learning_rate) -> ml_collections.ConfigDict:
   stage.crop = crop
   # Noise on the low-resolution image (not in stage_1), as a fraction of the
   # schedule's time in [0, 1]; the network's class label is 1000 times that.
-  stage.noise_level = 0.0
+  # The paper lowers it from 1e-3 to 1e-5 for 256 pixels.
+  stage.noise_level = noise_level
   # Decay of the average of the weights that is sampled from; 0 is none.
   stage.ema_decay = 0.0
   # Steps between checkpoints; the last step always gets one.
@@ -164,7 +165,7 @@ def _stage(steps, crop, learning_rate) -> ml_collections.ConfigDict:
   # Checkpoints to keep.
   stage.keep = 1
   # Steps between small grids of samples; 0 is never.
-  stage.sample_every = 100
+  stage.sample_every = steps // 2
   # Recompute activations in the backward pass: less memory, more time.
   stage.remat = False
   # Type of the computation ('float32' or 'bfloat16'); parameters stay float32.

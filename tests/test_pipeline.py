@@ -90,7 +90,7 @@ def test_every_unet_tensor_changes(finished, name):
   after = weights(finished, name)
   assert before.keys() == after.keys()
   same = [n for n in before if np.array_equal(before[n], after[n])]
-  # A key's bias shifts all logits of a query alike: it has no gradient, and
+
   # with one text token more than pixels it is all rounding.
   assert not same
 
