@@ -49,16 +49,18 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
       dict(resolution=64, crop=0, batch=16, steps=1200),
     ),
   )
-  # Crops of 64 and 128 pixels; `resolution` is that of the lower image.
+  # Crops of 64 and 96 pixels; `resolution` is that of the lower image.
   c.stage_2 = _stage(
-    learning_rate=1e-3,
-    phases=(dict(resolution=64, crop=64, batch=8, steps=600),),
+    learning_rate=2e-3,
+    phases=(dict(resolution=64, crop=64, batch=8, steps=800),),
     noise_level=(0.0, 0.4),
+    vlb_weight=1e-3,
   )
   c.stage_3 = _stage(
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     phases=(dict(resolution=256, crop=96, batch=4, steps=600),),
     noise_level=(0.0, 0.4),
+    vlb_weight=1e-3,
   )
   # How `:measure` draws; `count` is the number of held-out scenes.
   c.measure = ml_collections.ConfigDict(
@@ -72,7 +74,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   return c
 
 
-def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0)):
+def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0), vlb_weight=1.0):
   return ml_collections.ConfigDict(
     dict(
       # Consecutive parts of the run: resolution, batch and steps of each.
@@ -87,6 +89,9 @@ def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0)):
       ema_decay=0.998,
       # w(t): 'simple' or 'min_snr'.
       weighting='simple',
+      # Weight of the learned variance's loss. Predicting the picture, it is
+      # large where little noise is left, and would drown the rest.
+      vlb_weight=vlb_weight,
       # Super-resolution: the range of the noise level, uniform.
       noise_level=noise_level,
       # Share of captions dropped, for classifier-free guidance.
@@ -105,9 +110,12 @@ def _toybox() -> dict:
       'stage_1',
       _unet(64, [24, 32, 64, 128], [1, 1, 1, 2], attend=(2, 3)),
     ),
-    **_stage_files('stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, **sr)),
+    # One group: normalising two channels at a time would take the colour away.
     **_stage_files(
-      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, groups=4, head=16, **sr)
+      'stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, groups=1, **sr)
+    ),
+    **_stage_files(
+      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, groups=1, head=16, **sr)
     ),
   }
 

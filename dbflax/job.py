@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade
+from dbflax import cascade, sharding
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
@@ -36,6 +36,7 @@ class Job:
   photos: dict[int, np.ndarray]  # resolution → [N, R, R, 3]
   identifier: identifiers.Identifier
   samplers: dict[str, Callable]  # stage name → compiled sampler
+  mesh: jax.sharding.Mesh
 
   @property
   def noun(self) -> str:
@@ -62,6 +63,14 @@ class Job:
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network's weights."""
     return _file_fingerprint(cascade.weights_file(self.model, name))
+
+  def place(self, params: dict) -> dict:
+    """Host parameters onto the mesh, where training has them too.
+
+    One placement for all, so that a sampler is compiled once for previews
+    while training and for the samples after.
+    """
+    return jax.device_put(params, sharding.shard_tree(params, self.mesh))
 
   def embed(self, texts: Sequence[str]) -> np.ndarray:
     """Embeddings [N, L, D]; T5 is loaded only if one is not cached yet."""
@@ -122,6 +131,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   subject = config.subject
   photos = subjects.load(subject.photos, sizes, subject.crop)
   identifier = _identifier(config, model.tokenizer)
+  mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   work.claim()
   record = {**config.to_dict(), 'command': work.command}
   workdir_lib.write_json(work.root / 'config.json', record)
@@ -129,7 +139,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
     name: cascade.make_sampler(stage, sampling(config, name))
     for name, stage in model.stages.items()
   }
-  return Job(config, work, model, photos, identifier, samplers)
+  return Job(config, work, model, photos, identifier, samplers, mesh)
 
 
 def sampling(config, name: str) -> cascade.Sampling:

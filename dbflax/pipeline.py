@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, rng, sharding
+from dbflax import cascade, errors, rng
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import report as report_lib
@@ -154,7 +154,7 @@ def _draw_prior(job: job_lib.Job) -> None:
     prior_lib.draw(
       folder,
       cascade.make_sampler(stage, sampling),
-      jax.device_put(cascade.load_params(job.model, stage.name)),
+      job.place(cascade.load_params(job.model, stage.name)),
       text,
       null_text,
       seed=job.config.seed,
@@ -208,7 +208,7 @@ def _train(job: job_lib.Job, name: str) -> None:
       seed=config.seed,
       folder=folder,
       fingerprint=workdir_lib.fingerprint(inputs),
-      mesh=sharding.make_mesh(config.mesh.data, config.mesh.fsdp),
+      mesh=job.mesh,
       sample=functools.partial(
         _preview, job, name, instance, null_text, folder
       ),
@@ -283,7 +283,7 @@ def _sample(job: job_lib.Job) -> None:
     sample_lib.draw(
       folder,
       job.samplers,
-      functools.partial(_load_tuned, job),
+      lambda name: job.place(_load_tuned(job, name)),
       np.repeat(np.stack(text), count, axis=0),
       null_text,
       seed=config.seed,

@@ -41,7 +41,7 @@ def draw(
   key = jax.jit(jax.vmap(lambda i: rng.key(root, 'sample', i)))
   low = None
   for name, sampler in samplers.items():
-    params = jax.device_put(load_params(name))
+    params = load_params(name)
     out = []
     starts = range(0, len(text), batch)
     for start in tqdm.tqdm(starts, f'samples {name}', unit='batch'):

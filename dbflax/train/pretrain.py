@@ -98,7 +98,10 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   )
   state = loop.restore(saved, jax.jit(create), shardings)
   objective = step.Objective(
-    hyper.weighting, tuple(hyper.noise_level), hyper.text_drop
+    hyper.weighting,
+    tuple(hyper.noise_level),
+    hyper.text_drop,
+    hyper.vlb_weight,
   )
   update = step.make_denoising_step(
     stage, objective, tx, hyper.ema_decay, mesh, shardings
