@@ -22,7 +22,7 @@ def get_config(variant: str = ''):
   config.prior.steps = 2
   for number, crop in ((1, 0), (2, 16), (3, 32)):
     stage = config[f'stage_{number}']
-    stage.steps = 3
+    stage.steps = 4
     stage.crop = crop
     stage.warmup = 1
     stage.checkpoint_every = 2

@@ -27,7 +27,10 @@ def build(
   after = optax.constant_schedule(learning_rate)
   if decay:
     after = optax.cosine_decay_schedule(learning_rate, max(steps - warmup, 1))
-  ramp = optax.linear_schedule(0.0, learning_rate, max(warmup, 1))
+  # From a first part of the rate, not from zero: no step is for nothing.
+  ramp = optax.linear_schedule(
+    learning_rate / (warmup + 1), learning_rate, max(warmup, 1)
+  )
   rate = optax.join_schedules([ramp, after], [warmup]) if warmup else after
   adamw = optax.adamw(rate, b2=b2, weight_decay=weight_decay)
   if not clip_norm:

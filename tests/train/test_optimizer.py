@@ -26,7 +26,7 @@ def test_the_rate_is_constant_by_default():
 
 def test_warmup_rises_in_a_line():
   rates = _rates(warmup=4)
-  np.testing.assert_allclose(rates[:4], [0, 0.025, 0.05, 0.075], atol=1e-5)
+  np.testing.assert_allclose(rates[:4], [0.02, 0.04, 0.06, 0.08], atol=1e-5)
   np.testing.assert_allclose(rates[4:], 0.1, rtol=1e-4)
 
 
