@@ -53,13 +53,13 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   c.stage_2 = _stage(
     learning_rate=2e-3,
     phases=(dict(resolution=64, crop=64, batch=8, steps=800),),
-    noise_level=(0.0, 0.4),
+    noise_range=(0.0, 0.4),
     vlb_weight=1e-3,
   )
   c.stage_3 = _stage(
     learning_rate=2e-3,
     phases=(dict(resolution=256, crop=96, batch=4, steps=600),),
-    noise_level=(0.0, 0.4),
+    noise_range=(0.0, 0.4),
     vlb_weight=1e-3,
   )
   # How `:measure` draws; `count` is the number of held-out scenes.
@@ -74,7 +74,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   return c
 
 
-def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0), vlb_weight=1.0):
+def _stage(*, learning_rate, phases, noise_range=(0.0, 0.0), vlb_weight=1.0):
   return ml_collections.ConfigDict(
     dict(
       # Consecutive parts of the run: resolution, batch and steps of each.
@@ -93,7 +93,7 @@ def _stage(*, learning_rate, phases, noise_level=(0.0, 0.0), vlb_weight=1.0):
       # large where little noise is left, and would drown the rest.
       vlb_weight=vlb_weight,
       # Super-resolution: the range of the noise level, uniform.
-      noise_level=noise_level,
+      noise_range=noise_range,
       # Share of captions dropped, for classifier-free guidance.
       text_drop=0.1,
       checkpoint_every=200,

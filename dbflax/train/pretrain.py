@@ -99,7 +99,7 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   state = loop.restore(saved, jax.jit(create), shardings)
   objective = step.Objective(
     hyper.weighting,
-    tuple(hyper.noise_level),
+    tuple(hyper.noise_range),
     hyper.text_drop,
     hyper.vlb_weight,
   )
