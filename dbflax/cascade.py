@@ -296,7 +296,14 @@ def load_params(cascade: Cascade, name: str) -> dict:
   return diffusers.read_params(cascade.folder / name / 'unet', shapes)
 
 
-def weights_file(cascade: Cascade, name: str) -> pathlib.Path:
-  """The file that a network's parameters are read from, to fingerprint it."""
-  sub = () if name == 'text_encoder' else ('unet',)
-  return diffusers.weights_file(cascade.folder.joinpath(name, *sub))
+def files(cascade: Cascade, name: str) -> dict[str, pathlib.Path]:
+  """Every file that says what a network is: weights, sizes, schedules, words.
+
+  Results of a step depend on all of them, so their fingerprints go together.
+  """
+  folder = cascade.folder / name
+  sub = folder if name == 'text_encoder' else folder / 'unet'
+  found = [*folder.rglob('*.json'), diffusers.weights_file(sub)]
+  if name == 'text_encoder':
+    found.append(cascade.folder / 'tokenizer/spiece.model')
+  return {str(path.relative_to(cascade.folder)): path for path in found}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade, sharding
+from dbflax import cascade, errors, sharding
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
@@ -61,8 +61,11 @@ class Job:
     return [fill(template) for template in self.config.sample.prompts]
 
   def weights(self, name: str) -> str:
-    """Fingerprint of a pre-trained network's weights."""
-    return _file_fingerprint(cascade.weights_file(self.model, name))
+    """Fingerprint of a pre-trained network: its weights and configuration."""
+    files = cascade.files(self.model, name)
+    return workdir_lib.fingerprint(
+      {name: _file_fingerprint(path) for name, path in files.items()}
+    )
 
   def place(self, params: dict) -> dict:
     """Host parameters onto the mesh, where training has them too.
@@ -127,6 +130,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
     for name in config.cascade.stages
   }
   model = cascade.load(config.cascade.path, config.cascade.stages, options)
+  _check_crops(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subject = config.subject
   photos = subjects.load(subject.photos, sizes, subject.crop)
@@ -140,6 +144,18 @@ def start(config, work: workdir_lib.Workdir) -> Job:
     for name, stage in model.stages.items()
   }
   return Job(config, work, model, photos, identifier, samplers, mesh)
+
+
+def _check_crops(config, model: cascade.Cascade) -> None:
+  """Raises UserError if a stage cannot be trained on its crops."""
+  for name, stage in model.stages.items():
+    crop = config[name].crop
+    unit = 2 ** (len(stage.unet.block_out_channels) - 1)
+    if crop > stage.resolution or crop % unit:
+      raise errors.UserError(
+        f'{name}.crop={crop} must be a multiple of {unit} and at most '
+        f'{stage.resolution}, the resolution of the stage, or 0 for all of it.'
+      )
 
 
 def sampling(config, name: str) -> cascade.Sampling:

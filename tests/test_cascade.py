@@ -182,7 +182,16 @@ def test_parameters_are_found_in_the_cascades_folder(
     diffusers.write_params(folder, params, np.float32)
     found = cascade.load_params(moved, name)
     jax.tree.map(np.testing.assert_array_equal, found, params)
-    assert cascade.weights_file(moved, name).parent == folder
+
+
+def test_a_networks_files_are_all_that_its_results_depend_on():
+  model = cascade.load('tiny')
+  assert set(cascade.files(model, 'stage_2')) == {
+    'stage_2/unet/config.json',
+    'stage_2/unet/diffusion_pytorch_model.safetensors',
+    'stage_2/scheduler/scheduler_config.json',
+    'stage_2/image_noising_scheduler/scheduler_config.json',
+  }
 
 
 def test_an_unknown_cascade_is_refused():

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from configs import toybox
 from dbflax import errors, main, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -40,6 +41,13 @@ def test_no_config_adds_or_drops_a_field(name, variant):
   assert dict(validate.flatten(load(name, variant))).keys() == (
     dict(validate.flatten(load('default'))).keys()
   )
+
+
+@pytest.mark.parametrize('variant', toybox.VARIANTS)
+def test_every_pretraining_config_is_valid(variant):
+  argument = f'--config={ROOT / "configs/toybox.py"}:{variant}'
+  config, mode, _ = main.parse(['dbflax', argument, '--mode=pretrain'])
+  assert config.target == variant and mode == 'pretrain'
 
 
 def test_all_configs_of_the_folder_are_known_here():

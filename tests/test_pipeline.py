@@ -94,12 +94,19 @@ def test_every_unet_tensor_changes(finished, name):
 
 
 def test_text_encoder_stays_as_it_was(finished):
-  """It is frozen: no step's results hold it, and its file is untouched."""
+  """It is frozen: no result holds it, and it still is what was recorded."""
   assert not list(finished.rglob('*text_encoder*'))
   model = cascade.load('tiny', stages=())
-  file = cascade.weights_file(model, 'text_encoder')
+  now = {
+    name: workdir_lib.file_fingerprint(path)
+    for name, path in cascade.files(model, 'text_encoder').items()
+  }
+  assert set(now) == {
+    *('text_encoder/config.json', 'text_encoder/model.safetensors'),
+    'tokenizer/spiece.model',
+  }
   recorded = inputs(finished, 'stage_1')['text_encoder']
-  assert recorded == workdir_lib.fingerprint(workdir_lib.file_fingerprint(file))
+  assert recorded == workdir_lib.fingerprint(workdir_lib.fingerprint(now))
 
 
 def test_second_run_does_nothing(finished):
@@ -226,6 +233,8 @@ def test_identifier_mode_prints_candidates(tmp_path, capsys):
     ('subject.identifier=zzqqjx', ('zzqqjx',)),
     ('cascade.path=nowhere', ('nowhere', 'cascade.path')),
     ('subject.photos=nowhere', ('nowhere',)),
+    ('stage_2.crop=15', ('stage_2.crop=15', 'multiple of 2')),
+    ('stage_2.crop=64', ('stage_2.crop=64', 'at most 32')),
   ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

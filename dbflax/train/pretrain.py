@@ -134,7 +134,7 @@ def _fingerprint(config, model: cascade.Cascade) -> str:
       'hyper': config[config.target].to_dict(),
       'architecture': {k: v for k, v in files if k.startswith(config.target)},
       'seed': config.seed,
-      'text_encoder': cascade.weights_file(model, 'text_encoder'),
+      'text_encoder': cascade.files(model, 'text_encoder'),
     }
   )
 
