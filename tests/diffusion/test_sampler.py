@@ -136,8 +136,10 @@ def _error(run, steps):
 
 @pytest.mark.parametrize(('name', 'order'), [('ddim', 1), ('dpmpp_2m', 2)])
 def test_the_error_falls_at_the_order_of_the_sampler(name, order):
-  errors = [_error(sampler.SAMPLERS[name], n) for n in (64, 128, 256)]
-  rates = np.log2(np.divide(errors[:-1], errors[1:]))
+  # More steps, and the second order would meet the rounding of float32.
+  steps = np.array([64, 96, 128])
+  errors = np.log([_error(sampler.SAMPLERS[name], n) for n in steps])
+  rates = -np.diff(errors) / np.diff(np.log(steps))
   np.testing.assert_allclose(rates, order, atol=0.2)
 
 
