@@ -26,7 +26,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()
-  config.stage_1 = _stage(steps=600, crop=0, learning_rate=3e-4)
+  config.stage_1 = _stage(steps=600, crop=0)
   config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.sample = _sample(config)
@@ -135,9 +135,7 @@ def _mesh() -> ml_collections.ConfigDict:
   return mesh
 
 
-def _stage(
-  steps, crop, noise_level=0.0, learning_rate=1e-4
-) -> ml_collections.ConfigDict:
+def _stage(steps, crop, noise_level=0.0) -> ml_collections.ConfigDict:
   """How one stage is fine-tuned."""
   stage = ml_collections.ConfigDict()
   # False leaves the stage as pre-trained.
@@ -147,7 +145,7 @@ def _stage(
   # Photos per step; as many class images come on top.
   stage.batch = 2
   # Peak learning rate (the paper's for Imagen is 1e-5).
-  stage.learning_rate = learning_rate
+  stage.learning_rate = 1e-4
   # AdamW's weight decay.
   stage.weight_decay = 0.0
   # Steps over which the learning rate rises from 0.
