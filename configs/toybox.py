@@ -13,6 +13,8 @@ untrained cascade that tests fine-tune.
 
 import ml_collections
 
+from dbflax import errors
+
 VARIANTS = (
   *('text_encoder', 'stage_1', 'stage_2', 'stage_3'),
   *('measure', 'tiny'),
@@ -20,7 +22,16 @@ VARIANTS = (
 
 
 def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
-  """The pre-training run of one target."""
+  """The pre-training run of one target.
+
+  Raises:
+    UserError: no such variant.
+  """
+  if variant not in VARIANTS:
+    raise errors.UserError(
+      f"configs/toybox.py has no variant ':{variant}'; "
+      f'variants: {", ".join(VARIANTS)}'
+    )
   c = ml_collections.ConfigDict()
   # Names the workdir: all targets of the cascade share one.
   c.name = 'tiny' if variant == 'tiny' else 'toybox'
@@ -63,15 +74,19 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
     vlb_weight=1e-3,
   )
   # How `:measure` draws; `count` is the number of held-out scenes.
-  c.measure = ml_collections.ConfigDict(
+  c.measure = _measure()
+  c.architecture = _tiny() if variant == 'tiny' else _toybox()
+  return c
+
+
+def _measure() -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
     dict(
       stage_1=dict(sampler='ancestral', steps=32, guidance_scale=3.0),
       stage_2=dict(sampler='ddim', steps=12, noise_level=0.05, count=24),
       stage_3=dict(sampler='ddim', steps=6, noise_level=0.05, count=6),
     )
   )
-  c.architecture = _tiny() if variant == 'tiny' else _toybox()
-  return c
 
 
 def _stage(*, learning_rate, phases, noise_range=(0.0, 0.0), vlb_weight=1.0):

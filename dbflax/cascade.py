@@ -252,6 +252,12 @@ def load_stage(folder: pathlib.Path, **options) -> Stage:
   scheduler_config = diffusers.read_json(
     folder / 'scheduler/scheduler_config.json'
   )
+  kind = scheduler_config.get('prediction_type', 'epsilon')
+  if kind not in process.PREDICTIONS:
+    raise errors.UserError(
+      f'{folder}/scheduler: prediction_type {kind!r} is unknown; '
+      f'known: {", ".join(process.PREDICTIONS)}.'
+    )
   lowres_schedule = None
   if noising.exists():
     lowres_schedule = schedule_lib.from_config(diffusers.read_json(noising))

@@ -6,7 +6,6 @@
     prior/         class images, drawn by the frozen cascade
     stage_1/ …     checkpoints and logs of each fine-tuned stage
     samples/       the subject in every prompt
-    metrics/       the numbers
     report/        index.html
 
 Each of these folders but the first is a step: a pure function of its inputs.
@@ -132,10 +131,6 @@ class Workdir:
   @property
   def samples(self) -> pathlib.Path:
     return self.root / 'samples'
-
-  @property
-  def metrics(self) -> pathlib.Path:
-    return self.root / 'metrics'
 
   @property
   def report(self) -> pathlib.Path:

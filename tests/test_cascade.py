@@ -1,5 +1,8 @@
 """Truths of stages and cascades, on the tiny cascade."""
 
+import json
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -215,3 +218,12 @@ def test_denoiser_grid_and_sampler_fit_each_other(tiny, fake_network):
   angle = np.arctan2(stage.schedule.sigma(times), stage.schedule.alpha(times))
   expected = x * np.prod(np.cos(np.diff(angle)))
   np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_unknown_prediction_type_is_refused(tmp_path):
+  shutil.copytree(cascade.ASSETS / 'tiny/stage_1', tmp_path / 'stage_1')
+  path = tmp_path / 'stage_1/scheduler/scheduler_config.json'
+  config = json.loads(path.read_text())
+  path.write_text(json.dumps({**config, 'prediction_type': 'flow'}))
+  with pytest.raises(errors.UserError, match="'flow' is unknown.*epsilon"):
+    cascade.load_stage(tmp_path / 'stage_1')

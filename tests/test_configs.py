@@ -50,6 +50,11 @@ def test_every_pretraining_config_is_valid(variant):
   assert config.target == variant and mode == 'pretrain'
 
 
+def test_an_unknown_pretraining_target_lists_those_that_exist():
+  with pytest.raises(errors.UserError, match=':stage_4.*stage_3'):
+    toybox.get_config('stage_4')
+
+
 def test_all_configs_of_the_folder_are_known_here():
   # Pre-training has fields of its own and is tested with its module.
   found = {path.stem for path in (ROOT / 'configs').glob('*.py')}

@@ -177,7 +177,7 @@ def test_every_path_lies_in_the_root(tmp_path):
   run = workdir.Workdir(tmp_path)
   paths = [
     *(run.run_file, run.identifier, run.embeddings, run.prior, run.samples),
-    *(run.metrics, run.report, run.stage('stage_1')),
+    *(run.report, run.stage('stage_1')),
   ]
   assert len(set(paths)) == len(paths)
   assert all(path.parent == tmp_path for path in paths)

@@ -21,6 +21,8 @@ WEIGHTINGS = ('simple', 'min_snr')
 
 def weight(schedule, kind: str, weighting: str, t: PerImage) -> PerImage:
   """w(t): 1, or min(snr, 5) on x_0 in the units of `kind` (2303.09556)."""
+  if weighting not in WEIGHTINGS:
+    raise ValueError(f'weighting {weighting!r} is not one of {WEIGHTINGS}')
   if weighting == 'simple':
     return jnp.ones_like(t)
   snr = jnp.exp(schedule.log_snr(t))

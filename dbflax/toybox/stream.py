@@ -10,8 +10,6 @@ import numpy as np
 from dbflax import rng
 from dbflax.toybox import captions, render, scene
 
-Ids = tuple[np.ndarray, np.ndarray]
-
 
 def scenes(root, step, count: int) -> scene.Scene:
   """`count` scenes of `step`; every field [count, …]."""

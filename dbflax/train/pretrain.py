@@ -18,8 +18,6 @@ from dbflax.train import loop, optimizer, pretrain_text, step
 from dbflax.train import state as state_lib
 from dbflax.weights import diffusers
 
-TARGETS = ('text_encoder', *cascade.STAGES)
-
 
 def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
   """Writes a cascade directory's configuration, without weights.

@@ -8,6 +8,7 @@ The class images' gradient is a sharded step of its own, and draws its own t',
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -154,6 +155,14 @@ def _apply_gradients(
   return state_lib.State(state.step + 1, params, opt_state, ema)
 
 
+def _half(programs, stage, state, null_text, root, stream: str, batch: Batch):
+  """(gradients, metrics) of the photos or the class images, by their stream."""
+  key = rng.key(root, f'{stage.name}/{stream}', state.step)
+  grads, parts = programs.gradient(state.params, batch, null_text, key)
+  names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
+  return grads, {names[part]: value for part, value in parts.items()}
+
+
 def make_denoising_step(
   stage: cascade.Stage,
   objective: Objective,
@@ -166,10 +175,10 @@ def make_denoising_step(
   programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
 
   def update(state, batch, null_text, root):
-    key = rng.key(root, f'{stage.name}/instance', state.step)
-    grads, parts = programs.gradient(state.params, batch, null_text, key)
+    half = functools.partial(_half, programs, stage, state, null_text, root)
+    grads, metrics = half('instance', batch)
     state, norm = programs.apply(state, grads)
-    return state, {**_named('instance', parts), 'grad_norm': norm}
+    return state, {**metrics, 'grad_norm': norm}
 
   return update
 
@@ -190,11 +199,7 @@ def make_prior_preservation_step(
   programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
-    def half(stream, batch):
-      key = rng.key(root, f'{stage.name}/{stream}', state.step)
-      grads, parts = programs.gradient(state.params, batch, null_text, key)
-      return grads, _named(stream, parts)
-
+    half = functools.partial(_half, programs, stage, state, null_text, root)
     grads, metrics = half('instance', batch)
     prior_grads, prior_metrics = half('prior', prior_batch)
     grads = programs.combine(grads, prior_grads, prior_weight)
@@ -202,11 +207,3 @@ def make_prior_preservation_step(
     return state, {**metrics, **prior_metrics, 'grad_norm': norm}
 
   return update
-
-
-def _named(stream: str, parts: Metrics) -> Metrics:
-  """Loss parts as they are logged: instance_loss, prior_vlb, …"""
-  return {
-    f'{stream}_loss': parts['mse'],
-    f'{stream}_vlb': parts['vlb'],
-  }

@@ -163,3 +163,8 @@ def test_probabilities_of_all_levels_sum_to_one():
   mean = jnp.full_like(levels, 0.31)
   bits = _bits(levels, levels, jnp.zeros(256), mean, jnp.ones_like(levels))
   np.testing.assert_allclose((2.0**-bits).sum(), 1, atol=1e-3)
+
+
+def test_an_unknown_weighting_is_refused():
+  with pytest.raises(ValueError, match='min_snr'):
+    loss_lib.weight(SCHEDULE, 'epsilon', 'snr', jnp.ones(2))
