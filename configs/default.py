@@ -26,7 +26,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()
-  config.stage_1 = _stage(steps=600, crop=0)
+  config.stage_1 = _stage(steps=600, crop=0, weighting='min_snr')
   config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.sample = _sample(config)
@@ -135,7 +135,9 @@ def _mesh() -> ml_collections.ConfigDict:
   return mesh
 
 
-def _stage(steps, crop, noise_level=0.0) -> ml_collections.ConfigDict:
+def _stage(
+  steps, crop, noise_level=0.0, weighting='simple'
+) -> ml_collections.ConfigDict:
   """How one stage is fine-tuned."""
   stage = ml_collections.ConfigDict()
   # False leaves the stage as pre-trained.
@@ -152,6 +154,12 @@ def _stage(steps, crop, noise_level=0.0) -> ml_collections.ConfigDict:
   stage.warmup = 10
   # Largest global norm of a gradient.
   stage.clip_norm = 1.0
+  # Weight of the loss over the schedule: 'simple' (DDPM's and DeepFloyd's) or
+  # 'min_snr'. Best is what the cascade was pre-trained with.
+  stage.weighting = weighting
+  # Weight of the learned variance's loss. A network that predicts the noise
+  # (DeepFloyd's) takes 1; one that predicts the picture, as toybox's, little.
+  stage.vlb_weight = 1e-3
   # Side of the random crop to train on, in output pixels; 0 is all of it.
   stage.crop = crop
   # Noise on the low-resolution image (not in stage_1), as a fraction of the

@@ -4,8 +4,10 @@
   python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_1
   python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_2
   python -m dbflax.main --mode=pretrain --config=configs/toybox.py:stage_3
+  python -m dbflax.main --mode=pretrain --config=configs/toybox.py:oracle
 
-The text encoder comes first; the stages then need only it. Cost and quality of
+The text encoder comes first; the stages then need only it, and the oracle,
+which reads pictures for the metrics, needs nothing. Cost and quality of
 the embedded weights: dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
@@ -13,11 +15,12 @@ untrained cascade that tests fine-tune.
 
 import ml_collections
 
+from configs import default
 from dbflax import errors
 
 VARIANTS = (
   *('text_encoder', 'stage_1', 'stage_2', 'stage_3'),
-  *('measure', 'tiny'),
+  *('oracle', 'measure', 'tiny'),
 )
 
 
@@ -45,57 +48,104 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   c.out = ''
   c.text_encoder = ml_collections.ConfigDict(
     dict(
-      steps=800,
+      steps=1500,
       batch=128,
+      # No caption has more than 29 pieces, and padding is masked.
+      max_length=32,
       learning_rate=2e-3,
       warmup=100,
       checkpoint_every=500,
     )
   )
   c.stage_1 = _stage(
-    learning_rate=1e-3,
+    # Shape before detail: where much noise is, as much as where little is.
+    weighting='min_snr',
     phases=(
-      dict(resolution=16, crop=0, batch=64, steps=1500),
-      dict(resolution=32, crop=0, batch=32, steps=1200),
-      dict(resolution=64, crop=0, batch=16, steps=1200),
+      dict(resolution=16, crop=0, batch=64, steps=900),
+      dict(resolution=32, crop=0, batch=32, steps=2600),
+      dict(resolution=64, crop=0, batch=32, steps=650),
     ),
   )
   # Crops of 64 and 96 pixels; `resolution` is that of the lower image.
   c.stage_2 = _stage(
-    learning_rate=2e-3,
-    phases=(dict(resolution=64, crop=64, batch=8, steps=800),),
+    phases=(dict(resolution=64, crop=64, batch=8, steps=5000),),
     noise_range=(0.0, 0.4),
-    vlb_weight=1e-3,
   )
   c.stage_3 = _stage(
-    learning_rate=2e-3,
-    phases=(dict(resolution=256, crop=96, batch=4, steps=600),),
+    phases=(dict(resolution=256, crop=96, batch=4, steps=4000),),
     noise_range=(0.0, 0.4),
-    vlb_weight=1e-3,
   )
+  c.oracle = _oracle()
   # How `:measure` draws; `count` is the number of held-out scenes.
   c.measure = _measure()
   c.architecture = _tiny() if variant == 'tiny' else _toybox()
   return c
 
 
-def _measure() -> ml_collections.ConfigDict:
+def _oracle() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(
     dict(
-      stage_1=dict(sampler='ancestral', steps=32, guidance_scale=3.0),
-      stage_2=dict(sampler='ddim', steps=12, noise_level=0.05, count=24),
-      stage_3=dict(sampler='ddim', steps=6, noise_level=0.05, count=6),
+      # Channels and residual blocks at 32, 16, 8 and 4 pixels.
+      widths=(32, 64, 128, 192),
+      blocks=(1, 1, 1, 1),
+      # The vector that all answers are read from, and the identity's.
+      features=256,
+      embedding=64,
+      # A batch: so many classes × individuals of each × scenes of each.
+      classes=8,
+      individuals=4,
+      scenes=2,
+      # Steps that a batch of renders serves, augmented anew each time.
+      repeats=2,
+      steps=3000,
+      learning_rate=2e-3,
+      warmup=100,
+      weight_decay=0.02,
+      ema_decay=0.997,
+      checkpoint_every=250,
+      # Held-out scenes that it is measured on when done.
+      measure_scenes=2000,
     )
   )
 
 
-def _stage(*, learning_rate, phases, noise_range=(0.0, 0.0), vlb_weight=1.0):
+def _measure() -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
+    dict(
+      # Which measures, such as 'base,sr'; '' is all: oracle, base, held_out,
+      # diversity, sr, time, sheets. What others measured before is kept.
+      only='',
+      # Samples of 64 pixels drawn at once.
+      batch=50,
+      # Scenes or samples that each is measured on.
+      oracle=dict(count=1000),
+      base=dict(count=1000),
+      held_out=dict(count=1000),
+      diversity=dict(count=64),
+      sr=dict(stage_2=dict(count=24), stage_3=dict(count=6)),
+      # How every stage is sampled: as a run does it by default.
+      sample={
+        name: options.to_dict()
+        for name, options in default.get_config().sample.items()
+        if name.startswith('stage_')
+      },
+    )
+  )
+
+
+def _stage(*, phases, weighting='simple', noise_range=(0.0, 0.0)):
   return ml_collections.ConfigDict(
     dict(
       # Consecutive parts of the run: resolution, batch and steps of each.
       phases=phases,
+      # A `unet` folder whose weights to go on from; '' starts afresh.
+      start='',
+      # 'adamw' or 'muon'.
+      optimizer='muon',
+      # Type of computation: 'float32', or 'bfloat16' on a GPU or TPU.
+      dtype='float32',
       # After warmup; it decays to zero by a cosine.
-      learning_rate=learning_rate,
+      learning_rate=2e-3,
       # Steps of linear warmup.
       warmup=100,
       weight_decay=0.01,
@@ -103,10 +153,10 @@ def _stage(*, learning_rate, phases, noise_range=(0.0, 0.0), vlb_weight=1.0):
       # Decay of the moving average that is exported.
       ema_decay=0.998,
       # w(t): 'simple' or 'min_snr'.
-      weighting='simple',
+      weighting=weighting,
       # Weight of the learned variance's loss. Predicting the picture, it is
       # large where little noise is left, and would drown the rest.
-      vlb_weight=vlb_weight,
+      vlb_weight=1e-3,
       # Super-resolution: the range of the noise level, uniform.
       noise_range=noise_range,
       # Share of captions dropped, for classifier-free guidance.
@@ -117,20 +167,21 @@ def _stage(*, learning_rate, phases, noise_range=(0.0, 0.0), vlb_weight=1.0):
 
 
 def _toybox() -> dict:
-  """config.json of every part: DeepFloyd IF's architecture, small."""
+  """config.json of every part: DeepFloyd IF's architecture, small.
+
+  One norm group: normalising a few channels at a time would take the colour
+  away.
+  """
   sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
   return {
     'text_encoder/config': _t5(d_model=96, d_ff=192, num_layers=2),
     **_stage_files(
       'stage_1',
-      _unet(64, [24, 32, 64, 128], [1, 1, 1, 2], attend=(2, 3)),
+      _unet(64, [16, 32, 64, 128], [1] * 4),
     ),
-    # One group: normalising two channels at a time would take the colour away.
+    **_stage_files('stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, **sr)),
     **_stage_files(
-      'stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, groups=1, **sr)
-    ),
-    **_stage_files(
-      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, groups=1, head=16, **sr)
+      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, head=16, **sr)
     ),
   }
 
@@ -138,9 +189,7 @@ def _toybox() -> dict:
 def _tiny() -> dict:
   """Two levels, one layer: 16 → 32 → 64 pixels, for tests."""
   sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
-  unet = lambda size, **kw: _unet(
-    size, [8, 16], [1, 1], groups=4, head=8, cross=32, **kw
-  )
+  unet = lambda size, **kw: _unet(size, [8, 16], [1, 1], head=8, cross=32, **kw)
   return {
     'text_encoder/config': _t5(d_model=96, d_ff=64, num_layers=1),
     **_stage_files('stage_1', unet(16)),
@@ -183,7 +232,6 @@ def _unet(
   layers: list[int],
   *,
   attend: tuple[int, ...] | None = None,
-  groups: int = 8,
   head: int = 32,
   cross: int = 64,
   in_channels: int = 3,
@@ -227,7 +275,7 @@ def _unet(
     resnet_out_scale_factor=1.4142271248762552 if super_resolution else 1.0,
     mid_block_scale_factor=1.4142271248762552 if super_resolution else 1.0,
     act_fn='silu',
-    norm_num_groups=groups,
+    norm_num_groups=1,
     norm_eps=1e-5,
   )
 
@@ -237,9 +285,9 @@ def _stage_files(name: str, unet: dict) -> dict:
   files = {
     f'{name}/unet/config': unet,
     f'{name}/scheduler/scheduler_config': _scheduler(
-      # A narrow network enlarges well but cannot carry the noise of a large
-      # picture through, so super-resolution predicts the picture itself.
-      prediction_type='sample' if is_sr else 'v_prediction',
+      # A narrow network cannot carry the noise of a whole picture through, so
+      # it predicts the picture itself.
+      prediction_type='sample',
       variance_type='learned_range',
       thresholding=not is_sr,
       sample_max_value=1.5,

@@ -22,7 +22,7 @@ RULES = (
   (r'positional_embedding$', P(None, 'fsdp')),
   (r'embedding$', P('fsdp', None)),
   (r'(bias|scale)$', P()),
-  (r'(step|count)$', P()),
+  (r'(step|count|ns_coeffs)$', P()),
 )
 
 

@@ -15,6 +15,8 @@ KINDS = ('rare', 'word', 'random')
 CROPS = ('centre', 'pad')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
+OPTIMIZERS = ('adamw', 'muon')
+WEIGHTINGS = ('simple', 'min_snr')
 
 
 class Rule(NamedTuple):
@@ -95,6 +97,9 @@ RULES = (
   Rule('*.keep', _at_least(1), 'at least 1 checkpoint'),
   Rule('*.sample_every', _at_least(0), '0 (never) or a number of steps'),
   _one_of('*.dtype', DTYPES),
+  _one_of('*.optimizer', OPTIMIZERS),
+  _one_of('*.weighting', WEIGHTINGS),
+  Rule('*.vlb_weight', _at_least(0), 'at least 0'),
   _one_of('*.sampler', SAMPLERS),
   Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),
   Rule('sample.prompts', bool, 'at least one prompt'),

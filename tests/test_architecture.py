@@ -63,7 +63,10 @@ SEAMS = (
 # Packages that only the modules named may import.
 OWNERS = {
   'orbax': ('checkpoints',),
-  'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.features'),
+  'flax.linen': (
+    *('models.*', 'text.t5', 'toybox.*'),
+    *('evaluate.features', 'evaluate.oracle'),
+  ),
   'ml_collections': ('main',),
   'absl.flags': ('main', 'toybox.*'),
 }

@@ -142,7 +142,10 @@ def test_every_field_is_checked_or_free():
 
 def test_names_equal_those_of_the_code():
   from dbflax.data import images
-  from dbflax.diffusion import sampler
+  from dbflax.diffusion import loss, sampler
+  from dbflax.train import optimizer
 
   assert set(validate.SAMPLERS) == set(sampler.SAMPLERS)
+  assert validate.OPTIMIZERS == optimizer.KINDS
+  assert validate.WEIGHTINGS == loss.WEIGHTINGS
   assert set(validate.CROPS) == set(images.CROPS)

@@ -5,7 +5,9 @@ of an endless sequence of shuffled epochs. Nothing is iterated and nothing is
 saved: a resumed run asks for its step and gets what it would have got.
 """
 
+import concurrent.futures
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -44,3 +46,23 @@ def _permutation(seed, stream, epoch, num_examples) -> np.ndarray:
   order = rng.numpy(seed, f'order/{stream}', epoch).permutation(num_examples)
   order.setflags(write=False)
   return order
+
+
+class Ahead:
+  """Calls `make(step)` a few steps ahead, in a thread.
+
+  The host writes the next steps' batches while the device works on this one.
+  Steps are asked for in turn; a batch is the same whenever it is made.
+  """
+
+  def __init__(self, make: Callable[[int], object], steps: int, depth: int = 3):
+    self._make, self._steps, self._depth = make, steps, depth
+    self._pool = concurrent.futures.ThreadPoolExecutor(1)
+    self._made = {}
+
+  def __call__(self, step: int):
+    """The batch of `step`."""
+    for coming in range(step, min(step + self._depth, self._steps)):
+      if coming not in self._made:
+        self._made[coming] = self._pool.submit(self._make, coming)
+    return self._made.pop(step).result()

@@ -1,13 +1,16 @@
 """Says in words what a scene shows.
 
 A caption may leave things out. What it leaves out is either free (place,
-view, colour) or has its default (style: photo; accessory: none; expression:
-neutral), so "a dog" means a plain photo of any dog anywhere. Style, accessory
-and expression are therefore always named where they are not the default.
+colour, side or front view) or has its default (style: photo; accessory: none;
+expression: neutral; material: natural), so "a dog" means a plain photo of any
+dog anywhere. All else is always named, and so are the views from behind and
+from above, which nobody means by "a dog".
 
 Three captions in ten carry one or two rare words, which mean nothing, before
 the class noun: the model learns that a subject may have a name there.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,36 +18,88 @@ from dbflax.toybox import scene as scene_lib
 
 SHORT = 0.3  # captions that name nothing but what they must
 RARE = 0.3  # captions with a rare word, a quarter of these with two
-NAME_PLACE, NAME_VIEW, NAME_COLOUR = 0.85, 0.3, 0.3
+NAME_PLACE, NAME_VIEW, NAME_COLOUR = 0.85, 0.3, 0.4
+_REWORDED = 0.25  # places, expressions and materials said in other words
 
 _OPENINGS = {
-  'photo': (('a photo of ', 0.5), ('', 0.42), ('a picture of ', 0.08)),
-  'painting': (('a painting of ', 1.0),),
+  'photo': (
+    ('a photo of ', 0.5),
+    ('', 0.42),
+    ('a picture of ', 0.05),
+    ('an image of ', 0.03),
+  ),
+  'painting': (('a painting of ', 0.8), ('an oil painting of ', 0.2)),
   'pencil sketch': (
     ('a pencil sketch of ', 0.6),
     ('a sketch of ', 0.2),
     ('a pencil drawing of ', 0.2),
   ),
+  'pixel art': (
+    ('pixel art of ', 0.5),
+    ('a pixel art picture of ', 0.25),
+    ('a pixel art image of ', 0.25),
+  ),
+  'statue': (
+    ('a statue of ', 0.6),
+    ('a stone statue of ', 0.2),
+    ('a marble statue of ', 0.2),
+  ),
 }
+_COLOURLESS = ('pencil sketch', 'statue')  # styles that hide colour, material
 _PLACE_WORDS = {
-  'on the beach': ('on a beach',),
-  'in the snow': ('in snow',),
+  'on the beach': ('on a beach', 'on a sandy beach'),
+  'in the snow': ('in snow', 'on a snowy field'),
   'in the jungle': ('in a jungle',),
   'on the street': ('on a street', 'on a city street'),
   'in the kitchen': ('in a kitchen',),
   'in the desert': ('in a desert',),
   'in the meadow': ('in a meadow', 'on the grass'),
   'at night': ('under the night sky',),
+  'in the mountains': (
+    'among the mountains',
+    'in front of a mountain',
+    'with a mountain in the background',
+  ),
+  'in the forest': ('in an autumn forest', 'in a forest'),
+  'in the living room': ('in a living room', 'on a rug in the living room'),
+  'by the castle': (
+    'by a castle',
+    'in front of a castle',
+    'with a castle in the background',
+  ),
+  'under water': ('underwater', 'under the sea'),
+  'on the moon': ('on the surface of the moon', 'standing on the moon'),
 }
 _ACCESSORY_WORDS = {
   'hat': ('wearing a hat', 'with a hat'),
   'scarf': ('wearing a scarf', 'with a scarf'),
   'sunglasses': ('wearing sunglasses', 'with sunglasses'),
+  'crown': ('wearing a crown', 'with a crown'),
+  'bow tie': ('wearing a bow tie', 'with a bow tie'),
+}
+_EXPRESSION_WORDS = {
+  'happy': ('smiling', 'joyful'),
+  'sad': ('crying',),
+  'sleepy': ('sleeping', 'tired'),
+}
+_MATERIAL_WORDS = {
+  'golden': 'made of gold',
+  'wooden': 'made of wood',
+  'glass': 'made of glass',
 }
 _VIEW_WORDS = {
   'side': ('seen from the side', 'from the side'),
   'front': ('seen from the front', 'from the front'),
+  'back': (
+    *('seen from the back', 'from the back'),
+    *('seen from behind', 'from behind'),
+  ),
+  'above': (
+    *('seen from above', 'from above'),
+    *('seen from the top', 'from the top'),
+  ),
 }
+_FREE_VIEWS = ('side', 'front')
 
 # Consonant pairs and triples that people read as words or units.
 _KNOWN = frozenset(
@@ -90,21 +145,33 @@ def article(words: str) -> str:
 
 def place(name: str, rng: np.random.Generator) -> str:
   """A place as it stands in prompts, now and then in other words."""
-  return name if rng.random() < 0.75 else _pick(_PLACE_WORDS[name], rng)
+  return _pick(_PLACE_WORDS[name], rng) if rng.random() < _REWORDED else name
+
+
+def _expression(name: str, rng: np.random.Generator) -> str:
+  reworded = rng.random() < _REWORDED
+  return _pick(_EXPRESSION_WORDS[name], rng) if reworded else name
 
 
 def _subject(scene, style: str, short: bool, rng: np.random.Generator) -> str:
-  """Article, expression, colour, rare words and class noun."""
-  words = []
+  """Article, expression, colour or material, rare words and class noun."""
+  before, after = [], []
   if scene.expression_id:
-    words.append(scene_lib.EXPRESSIONS[scene.expression_id])
-  name_colour = not short and rng.random() < NAME_COLOUR
-  if name_colour and style != 'pencil sketch':
-    words.append(scene_lib.COLOURS[scene_lib.nearest_colour(scene.individual)])
+    name = scene_lib.EXPRESSIONS[scene.expression_id]
+    before.append(_expression(name, rng))
+  material = scene_lib.MATERIALS[scene.material_id]
+  if style not in _COLOURLESS and material != 'natural':
+    if rng.random() < _REWORDED:
+      after.append(_MATERIAL_WORDS[material])
+    else:
+      before.append(material)
+  elif style not in _COLOURLESS and not short and rng.random() < NAME_COLOUR:
+    colour = scene_lib.nearest_colour(scene.individual)
+    before.append(scene_lib.COLOURS[colour])
   if rng.random() < RARE:
-    words += list(rng.choice(RARE_WORDS, 2 if rng.random() < 0.25 else 1))
-  words.append(scene_lib.CLASSES[scene.class_id])
-  return article(' '.join(words))
+    before += list(rng.choice(RARE_WORDS, 2 if rng.random() < 0.25 else 1))
+  noun = scene_lib.CLASSES[scene.class_id]
+  return article(' '.join([*before, noun, *after]))
 
 
 def caption(scene, rng: np.random.Generator) -> str:
@@ -120,10 +187,12 @@ def caption(scene, rng: np.random.Generator) -> str:
   """
   style = scene_lib.STYLES[scene.style_id]
   accessory = scene_lib.ACCESSORIES[scene.accessory_id]
+  view = scene_lib.VIEWS[scene.view_id]
   short = rng.random() < SHORT
   text = _opening(style, rng) + _subject(scene, style, short, rng)
-  if not short and rng.random() < NAME_VIEW:
-    text += ' ' + _pick(_VIEW_WORDS[scene_lib.VIEWS[scene.view_id]], rng)
+  name_view = not short and rng.random() < NAME_VIEW
+  if name_view or view not in _FREE_VIEWS:
+    text += ' ' + _pick(_VIEW_WORDS[view], rng)
   parts = []
   if not short and rng.random() < NAME_PLACE:
     parts.append(place(scene_lib.PLACES[scene.place_id], rng))
@@ -132,3 +201,15 @@ def caption(scene, rng: np.random.Generator) -> str:
   if rng.random() < 0.35:
     parts.reverse()
   return ' '.join([text, *parts])
+
+
+def phrases() -> Iterator[str]:
+  """Everything that captions are put together from but the rare words."""
+  for options in _OPENINGS.values():
+    yield from (words.strip() for words, _ in options if words)
+  yield from (*scene_lib.EXPRESSIONS[1:], *scene_lib.MATERIALS[1:])
+  yield from (*scene_lib.COLOURS, *scene_lib.CLASSES, *scene_lib.PLACES)
+  yield from _MATERIAL_WORDS.values()
+  said = _PLACE_WORDS | _ACCESSORY_WORDS | _EXPRESSION_WORDS | _VIEW_WORDS
+  for options in said.values():
+    yield from options

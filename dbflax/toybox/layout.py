@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from dbflax.toybox import anatomy, figures, places, shapes, worn
+from dbflax.toybox import faces, materials, shapes, standing, worn
 from dbflax.toybox import scene as scene_lib
+from dbflax.toybox.figures import anatomy, catalogue
+from dbflax.toybox.places import catalogue as places
 
 _C = shapes.COLUMN
 _ANCHORS = 4  # face, mouth, top, neck
@@ -49,7 +51,7 @@ def _figure_tables():
       shapes.affine(lambda v, d=d: rows(d, v), anatomy.NUMBERS, length)
       for d in views
     ]
-    for views in figures.FIGURES
+    for views in catalogue.FIGURES
   ]
   return [
     np.stack([[view[i] for view in views] for views in each]) for i in range(3)
@@ -62,17 +64,23 @@ def _stack(lists, length):
   return np.stack([b[0] for b in both]), np.stack([b[1] for b in both])
 
 
+def _stack_views(drawings, length):
+  """The same for drawings by (word, view): [words, views, length, …]."""
+  each = [_stack([draw() for draw in views], length) for views in drawings]
+  return [np.stack([one[i] for one in each]) for i in range(2)]
+
+
 _BASE, _SLOPES, _PAINTS = _figure_tables()
-_EYES = _stack([face().eyes for face in worn.FACES], worn.EYE_ROWS)
-_MOUTHS = _stack([face().mouth for face in worn.FACES], worn.MOUTH_ROWS)
-_WORN = _stack([item() for item in worn.ACCESSORIES], worn.WORN_ROWS)
+_EYES = _stack([face().eyes for face in faces.FACES], faces.EYE_ROWS)
+_MOUTHS = _stack([face().mouth for face in faces.FACES], faces.MOUTH_ROWS)
+_WORN = _stack_views(worn.ACCESSORIES, worn.WORN_ROWS)
 _WORN_ANCHOR = np.array(
   [('face', 'mouth', 'top', 'neck').index(name) for name in worn.WORN_ON]
 )
 _PLACES = [draw() for draw in places.PLACES]
 _PROPS = _stack([place.props for place in _PLACES], places.ROWS)
 _PALETTES = np.array([place.palette for place in _PLACES], np.float32)
-HORIZONS = np.array([place.horizon for place in _PLACES], np.float32)
+_HORIZONS = np.array([place.horizon for place in _PLACES], np.float32)
 _LIGHTS = np.array([place.light for place in _PLACES], np.float32)
 _FIXED = np.array(
   [[0.10, 0.08, 0.09], [0.97, 0.96, 0.94], [0.98, 0.66, 0.14],
@@ -80,8 +88,13 @@ _FIXED = np.array(
 )  # fmt: skip
 
 
+# The palette holds every subject paint twice: what the subject itself is made
+# of stands behind all others.
+_OWN = len(_FIXED) + 4 + _PALETTES.shape[1]
+
+
 def palette(scene) -> Float[Array, 'paints 3']:
-  """All paints of a scene, in the order of `shapes`' indices."""
+  """All paints of a scene, in the order of `shapes`' indices, then its own."""
   one = scene.individual
   dark, white, beak, pink, tear = jnp.asarray(_FIXED)
   subject = jnp.stack(
@@ -90,10 +103,37 @@ def palette(scene) -> Float[Array, 'paints 3']:
       one[scene_lib.ACCENT], scene.accessory_colour, beak, pink, tear,
     ]
   )  # fmt: skip
+  light = jnp.asarray(_LIGHTS)[scene.place_id]
+  worn_paints = materials.paints(subject, materials.of_worn(scene))
+  own = materials.paints(subject, materials.of_subject(scene))
   place = jnp.asarray(_PALETTES)[scene.place_id]
-  subject = subject * jnp.asarray(_LIGHTS)[scene.place_id]
   warmth = 0.04 * scene.mood[2] * jnp.array([1.0, 0.0, -1.0])
-  return jnp.concatenate([subject, place + warmth])
+  return jnp.concatenate([worn_paints * light, place + warmth, own * light])
+
+
+def horizon(scene) -> Float[Array, '']:
+  """Height of the horizon; it rises where the camera looks down."""
+  return _looked_down(
+    jnp.asarray(_HORIZONS)[scene.place_id] + 0.03 * scene.mood[1], scene
+  )
+
+
+def _looked_down(y, scene):
+  """Heights in the place as the scene's camera sees them.
+
+  From above, the ground fills more of the frame, what stands behind it less.
+  """
+  level = jnp.asarray(_HORIZONS)[scene.place_id]
+  raised = level + _RISE
+  seen = jnp.where(
+    y < level,
+    y * raised / level,
+    raised + (y - level) * (1.0 - raised) / (1.0 - level),
+  )
+  return jnp.where(standing.is_above(scene), seen, y)
+
+
+_RISE = 0.27  # of the horizon in the view from above
 
 
 def _on_anchor(rows, anchor):
@@ -117,10 +157,11 @@ def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, ' n']]:
     one, jnp.asarray(_SLOPES)[at], axes=1
   )
   body, anchors = rows[: anatomy.ROWS], rows[anatomy.ROWS :]
+  body = materials.surface(body, materials.of_subject(scene))
   pick = lambda pair, i: (jnp.asarray(pair[0])[i], jnp.asarray(pair[1])[i])
   eyes, eye_paints = pick(_EYES, scene.expression_id)
   mouth, mouth_paints = pick(_MOUTHS, scene.expression_id)
-  things, thing_paints = pick(_WORN, scene.accessory_id)
+  things, thing_paints = pick(_WORN, (scene.accessory_id, scene.view_id))
   face = jnp.concatenate(
     [_on_anchor(eyes, anchors[0]), _on_anchor(mouth, anchors[1])]
   )
@@ -128,7 +169,7 @@ def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, ' n']]:
   things = _on_anchor(
     things, anchors[jnp.asarray(_WORN_ANCHOR)[scene.accessory_id]]
   )
-  paints = jnp.asarray(_PAINTS)[at][: anatomy.ROWS]
+  paints = _OWN + jnp.asarray(_PAINTS)[at][: anatomy.ROWS]
   return (
     jnp.concatenate([body, face, things]),
     jnp.concatenate([paints, eye_paints, mouth_paints, thing_paints]),
@@ -138,14 +179,15 @@ def _subject(scene) -> tuple[Float[Array, 'n columns'], Int[Array, ' n']]:
 def _into_frame(rows, scene):
   """Figure units to frame widths: mirrored, scaled, stood on the ground."""
   x, y = scene.position
-  rows = rows.at[:, _C['x']].set(
-    x + scene.facing * scene.size * rows[:, _C['x']]
-  )
-  rows = rows.at[:, _C['y']].set(y + scene.size * rows[:, _C['y']])
+  above, statue = standing.is_above(scene), standing.is_statue(scene)
+  size = scene.size * (1.0 - 0.06 * above) * (1.0 - 0.14 * statue)
+  raised = jnp.where(above, -0.095 + 0.06 * statue, standing.PLINTH * statue)
+  rows = rows.at[:, _C['x']].set(x + scene.facing * size * rows[:, _C['x']])
+  rows = rows.at[:, _C['y']].set(y + raised + size * rows[:, _C['y']])
   sizes = jnp.array([_C['w'], _C['h']])
   mirrored = jnp.array([_C['angle'], _C['bend']])
   return (
-    rows.at[:, sizes].multiply(scene.size)
+    rows.at[:, sizes].multiply(size)
     .at[:, mirrored].multiply(scene.facing)
   )  # fmt: skip
 
@@ -156,29 +198,21 @@ def _backdrop(scene):
   side = jnp.where(scene.mood[3] < 0, -1.0, 1.0)
   x = 0.5 + side * (rows[:, _C['x']] - 0.5) + 0.05 * scene.mood[0]
   rows = rows.at[:, _C['x']].set(x)
-  rows = rows.at[:, _C['y']].add(0.03 * scene.mood[1])
+  y = _looked_down(rows[:, _C['y']] + 0.03 * scene.mood[1], scene)
+  level = jnp.asarray(_HORIZONS)[scene.place_id]
+  flat = 1.0 - standing.is_above(scene) * _RISE / (1.0 - level)
+  rows = rows.at[:, _C['y']].set(y).at[:, _C['h']].multiply(flat)
   mirrored = jnp.array([_C['angle'], _C['bend']])
   return rows.at[:, mirrored].multiply(side)
-
-
-def _shadow(scene):
-  """A soft ellipse on the ground, away from the light."""
-  row = shapes.shape(0, 0, 1, 1, 2, alpha=0.42, soft=0.07, puff=0, line=0).row
-  width = 0.46 - 0.13 * (scene.view_id == 1)
-  row = jnp.asarray(row, jnp.float32)
-  row = row.at[_C['x']].set(scene.position[0] - 0.08 * scene.light[0])
-  row = row.at[_C['y']].set(scene.position[1] + 0.012)
-  row = row.at[_C['w']].set(width * scene.size)
-  return row.at[_C['h']].set(0.045)[None]
 
 
 def primitives(scene) -> Table:
   """Everything a scene shows, back to front, in frame widths (y upwards)."""
   rows, paints = _subject(scene)
+  rows = _into_frame(rows, scene)
+  below = standing.rows(rows[: anatomy.ROWS], scene)
   props = jnp.asarray(_PROPS[1])[scene.place_id]
-  rows = jnp.concatenate(
-    [_backdrop(scene), _shadow(scene), _into_frame(rows, scene)]
-  )
-  paints = jnp.concatenate([props, jnp.array([shapes.DARK]), paints])
+  rows = jnp.concatenate([_backdrop(scene), below, rows])
+  paints = jnp.concatenate([props, jnp.array(standing.PAINTS), paints])
   rgb = palette(scene)[paints] * rows[:, _C['tint'], None]
   return Table(rows, jnp.clip(rgb, 0.0, 1.0))

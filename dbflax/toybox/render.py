@@ -35,6 +35,13 @@ class _Canvas(NamedTuple):
   ink: Array  # outlines, for the drawn styles
 
 
+class _Texture(NamedTuple):
+  """What may vary a paint's brightness, each [h, w]."""
+
+  fur: Array
+  grain: Array
+
+
 def _norms(u, v):
   """|(u, v)|_2, |(u, v)|_8 and the gradients of both by (u, v)."""
   r2 = jnp.sqrt(u * u + v * v + 1e-8)
@@ -88,7 +95,7 @@ def _shading(c, f, nx, ny, light):
   return 1.0 + 0.55 * (facing - light[2]), c['gloss'] * shine * shine
 
 
-def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
+def _paint(canvas: _Canvas, row, rgb, x, y, texture, light, pixel) -> _Canvas:
   """Lays one primitive over the canvas."""
   c = {name: row[index] for name, index in shapes.COLUMN.items()}
   f, distance, nx, ny = _field(row, x, y)
@@ -99,8 +106,10 @@ def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
   cover = cover * jnp.where(clipped, canvas.mask, 1.0)
   shade, shine = _shading(c, f, nx, ny, light)
   shade = jnp.where(clipped, canvas.shade, shade)
-  alpha = cover * c['alpha']
-  tone = shade * (1.0 + c['fur'] * fur)
+  f2 = jnp.minimum(f * f, 1.0)
+  clear = c['alpha'] * (1.0 - c['alpha']) * c['rim']
+  alpha = cover * (c['alpha'] + clear * f2 * f2)
+  tone = shade * (1.0 + c['fur'] * texture.fur + c['grain'] * texture.grain)
   colour = rgb * tone[..., None] + shine[..., None]
   # The outline is a band just inside the edge; its area is exact.
   inner = jnp.clip(0.5 - (distance + _LINE) / pixel, 0.0, 1.0)
@@ -117,7 +126,7 @@ def _paint(canvas: _Canvas, row, rgb, x, y, fur, light, pixel) -> _Canvas:
 def _open_canvas(scene, y, fur, pixel):
   """Sky and ground, before any primitive."""
   sky, low, far, near = layout.palette(scene)[shapes.SKY : shapes.GROUND + 1]
-  horizon = jnp.asarray(layout.HORIZONS)[scene.place_id] + 0.03 * scene.mood[1]
+  horizon = layout.horizon(scene)
   up = jnp.clip((y - horizon) / (1.0 - horizon), 0.0, 1.0)[..., None]
   down = jnp.clip(y / horizon, 0.0, 1.0)[..., None]
   ground = (near + (far - near) * down) * (1.0 + 0.5 * fur[..., None])
@@ -160,23 +169,35 @@ _BAND = 64  # rows drawn at a time, so that the canvas stays in cache
 
 def _draw(scene, table: layout.Table, x, y, pixel: float):
   """Draws the points (x, y), both [h, w]; rgb in [-1, 1]."""
-  painting, sketch = scene.style_id == 1, scene.style_id == 2
+  painting, sketch, pixelated = (scene.style_id == i for i in (1, 2, 3))
+  x = jnp.where(pixelated, styles.blocks(x), x)
+  y = jnp.where(pixelated, styles.blocks(y), y)
+  pixel = jnp.where(pixelated, 1.0 / styles.BLOCKS, pixel)
   px, py = styles.wobble(x, y, 0.006 * painting + 0.0025 * sketch)
-  fur = styles.waves(*styles.ruffle(px, py), styles.FUR, pixel)
+  ruffled = styles.ruffle(px, py)
+  texture = _Texture(
+    styles.waves(*ruffled, styles.FUR, pixel),
+    styles.waves(*ruffled, styles.GRAIN, pixel),
+  )
   step = lambda canvas, item: (
-    _paint(canvas, item[0], item[1], px, py, fur, scene.light, pixel),
+    _paint(canvas, item[0], item[1], px, py, texture, scene.light, pixel),
     None,
   )
-  canvas = _open_canvas(scene, py, fur, pixel)
+  canvas = _open_canvas(scene, py, texture.fur, pixel)
   canvas, _ = jax.lax.scan(step, canvas, (table.rows, table.rgb))
-  rgb, ink = canvas.rgb, canvas.ink
-  rgb = jnp.where(
-    painting,
-    styles.as_painting(rgb, ink, x, y, pixel),
-    jnp.where(
-      sketch,
-      styles.as_sketch(rgb, ink, x, y, pixel),
-      styles.as_photo(rgb, x, y),
-    ),
-  )
+  rgb = _in_style(scene, canvas, x, y, pixel)
   return jnp.clip(rgb, 0.0, 1.0) * 2.0 - 1.0
+
+
+def _in_style(scene, canvas: _Canvas, x, y, pixel):
+  """The canvas in the scene's style. A statue is photographed."""
+  rgb, ink = canvas.rgb, canvas.ink
+  photo = styles.as_photo(rgb, ink, x, y)
+  drawn = (
+    photo,
+    styles.as_painting(rgb, ink, x, y, pixel),
+    styles.as_sketch(rgb, ink, x, y, pixel),
+    styles.as_pixel_art(rgb, ink),
+    photo,
+  )
+  return jnp.stack(drawn)[scene.style_id]

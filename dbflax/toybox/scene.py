@@ -18,9 +18,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from dbflax import rng
+from dbflax.toybox import held_out as held_out_lib
 
-CLASSES = ('dog', 'cat', 'duck', 'teapot', 'backpack', 'car')
-ANIMALS = ('dog', 'cat', 'duck')
+CLASSES = (
+  *('dog', 'cat', 'duck', 'teapot', 'backpack', 'car'),
+  *('bear', 'vase', 'boot', 'clock'),
+)
+ANIMALS = ('dog', 'cat', 'duck', 'bear')
 PLACES = (
   'on the beach',
   'in the snow',
@@ -30,11 +34,18 @@ PLACES = (
   'in the desert',
   'in the meadow',
   'at night',
+  'in the mountains',
+  'in the forest',
+  'in the living room',
+  'by the castle',
+  'under water',
+  'on the moon',
 )
-STYLES = ('photo', 'painting', 'pencil sketch')
-ACCESSORIES = ('none', 'hat', 'scarf', 'sunglasses')
+STYLES = ('photo', 'painting', 'pencil sketch', 'pixel art', 'statue')
+ACCESSORIES = ('none', 'hat', 'scarf', 'sunglasses', 'crown', 'bow tie')
 EXPRESSIONS = ('neutral', 'happy', 'sad', 'sleepy')
-VIEWS = ('side', 'front')
+VIEWS = ('side', 'front', 'back', 'above')
+MATERIALS = ('natural', 'golden', 'wooden', 'glass')
 MARKINGS = ('plain', 'spots', 'belly', 'stripes', 'saddle')
 
 COLOUR_TABLE = {
@@ -62,10 +73,11 @@ INDIVIDUAL = 22
 
 # How often a scene is in each style, accessory and expression. The defaults
 # dominate because a prompt that does not name one means the default.
-STYLE_ODDS = (0.7, 0.15, 0.15)
-ACCESSORY_ODDS = (0.64, 0.12, 0.12, 0.12)
+STYLE_ODDS = (0.64, 0.09, 0.09, 0.09, 0.09)
+ACCESSORY_ODDS = (0.6, 0.08, 0.08, 0.08, 0.08, 0.08)
 EXPRESSION_ODDS = (0.64, 0.12, 0.12, 0.12)
-VIEW_ODDS = (0.6, 0.4)
+VIEW_ODDS = (0.5, 0.3, 0.1, 0.1)
+MATERIAL_ODDS = (0.85, 0.05, 0.05, 0.05)
 _JITTER = 0.08  # of each colour channel around its word's colour
 
 
@@ -73,8 +85,8 @@ class Scene(NamedTuple):
   """One scene. Every field is an array; `_replace` makes variations.
 
   Attributes:
-    class_id, place_id, style_id, accessory_id, expression_id, view_id: int32
-      indices into the word tables above.
+    class_id, place_id, style_id, accessory_id, expression_id, view_id,
+      material_id: int32 indices into the word tables above.
     individual: float32 [INDIVIDUAL], see the slices above.
     position: [x, y] of the ground contact, in frame widths from the lower
       left corner.
@@ -91,6 +103,7 @@ class Scene(NamedTuple):
   accessory_id: Int[Array, '']
   expression_id: Int[Array, '']
   view_id: Int[Array, '']
+  material_id: Int[Array, '']
   individual: Float[Array, 'individual']
   position: Float[Array, '2']
   size: Float[Array, '']
@@ -113,11 +126,6 @@ def _colour(key, odds) -> tuple[Int[Array, ''], Float[Array, '3']]:
   return index, jnp.clip(jnp.asarray(COLOUR_RGB)[index] + jitter, 0.0, 1.0)
 
 
-def _reserved(class_id, colour_id):
-  """The one marking that no trained individual of class and colour has."""
-  return (2 * colour_id + class_id) % len(MARKINGS)
-
-
 def individual(
   key, class_id, *, held_out: bool = False
 ) -> Float[Array, 'individual']:
@@ -137,7 +145,7 @@ def individual(
     rng.key(key, 'numbers'), (8,), minval=-1.0, maxval=1.0
   )
   mark = jax.random.randint(rng.key(key, 'mark'), (), 0, len(MARKINGS))
-  reserved = _reserved(class_id, colour_id)
+  reserved = held_out_lib.marking(class_id, colour_id)
   other = jnp.where(mark == reserved, (mark + 1) % len(MARKINGS), mark)
   mark = reserved if held_out else other
   one_hot = jax.nn.one_hot(mark, len(MARKINGS))
@@ -160,26 +168,66 @@ def recolour(
 
 def held_out(scene: Scene):
   """Whether the scene shows an individual kept out of pre-training."""
-  mark = scene.individual[MARK].argmax()
-  return mark == _reserved(scene.class_id, nearest_colour(scene.individual))
+  mark, colour = (
+    scene.individual[MARK].argmax(),
+    nearest_colour(scene.individual),
+  )
+  return mark == held_out_lib.marking(scene.class_id, colour)
 
 
-def sample(key) -> Scene:
-  """One scene of the pre-training world; jit and vmap over keys."""
+def sample(key, *, held_out: bool = False) -> Scene:
+  """One scene of the pre-training world; jit and vmap over keys.
+
+  Args:
+    key: everything is drawn from it.
+    held_out: a scene of what pre-training never sees instead: a held-out
+      individual in a held-out combination.
+  """
+  class_id = jax.random.randint(rng.key(key, 'class'), (), 0, len(CLASSES))
+  numbers = individual(rng.key(key, 'individual'), class_id, held_out=held_out)
+  return around(key, numbers, class_id, held_out=held_out)
+
+
+def around(key, individual, class_id, *, held_out: bool = False) -> Scene:
+  """One scene of a given individual, all else drawn as `sample` draws it.
+
+  Args:
+    key: everything else is drawn from it.
+    individual: its numbers.
+    class_id: its class.
+    held_out: in a combination that pre-training never shows.
+  """
   k = lambda name: rng.key(key, name)
-  class_id = jax.random.randint(k('class'), (), 0, len(CLASSES))
-  animal = jnp.isin(class_id, _ANIMAL_IDS)
-  expression = _choice(k('expression'), EXPRESSION_ODDS)
+  style_id = _choice(k('style'), STYLE_ODDS)
+  accessory_id = _choice(k('accessory'), ACCESSORY_ODDS)
+  view_id = _visible(accessory_id, _choice(k('view'), VIEW_ODDS))
+  place_id = _place(k('place'), class_id, accessory_id, style_id, held_out)
+  faces = jnp.isin(class_id, _ANIMAL_IDS) & jnp.isin(view_id, _FACING_VIEWS)
+  coloured = ~jnp.isin(style_id, _COLOURLESS_STYLES)
   return staged(
     k('staging'),
-    individual=individual(k('individual'), class_id),
+    individual=individual,
     class_id=class_id,
-    place_id=jax.random.randint(k('place'), (), 0, len(PLACES)),
-    style_id=_choice(k('style'), STYLE_ODDS),
-    accessory_id=_choice(k('accessory'), ACCESSORY_ODDS),
-    expression_id=jnp.where(animal, expression, 0),
-    view_id=_choice(k('view'), VIEW_ODDS),
+    place_id=place_id,
+    style_id=style_id,
+    accessory_id=accessory_id,
+    expression_id=faces * _choice(k('expression'), EXPRESSION_ODDS),
+    view_id=view_id,
+    material_id=coloured * _choice(k('material'), MATERIAL_ODDS),
   )
+
+
+def _visible(accessory_id, view_id):
+  """The view, or the front where the accessory would not be seen."""
+  hidden = jnp.isin(accessory_id, _IN_FRONT) & ~jnp.isin(view_id, _FACING_VIEWS)
+  return jnp.where(hidden, VIEWS.index('front'), view_id)
+
+
+def _place(key, class_id, accessory_id, style_id, held_out: bool):
+  """A place whose combination with the rest is, or is not, held out."""
+  places = jnp.arange(len(PLACES))
+  out = held_out_lib.combination(class_id, places, accessory_id, style_id)
+  return _choice(key, jnp.where(out == held_out, 1.0, 0.0))
 
 
 def staged(
@@ -192,6 +240,7 @@ def staged(
   accessory_id=0,
   expression_id=0,
   view_id=0,
+  material_id=0,
 ) -> Scene:
   """A scene with given contents and drawn position, light and mood."""
   k = lambda name: rng.key(key, name)
@@ -208,6 +257,7 @@ def staged(
     accessory_id=jnp.asarray(accessory_id, jnp.int32),
     expression_id=jnp.asarray(expression_id, jnp.int32),
     view_id=jnp.asarray(view_id, jnp.int32),
+    material_id=jnp.asarray(material_id, jnp.int32),
     individual=jnp.asarray(individual, jnp.float32),
     position=jnp.stack([0.5 + 0.07 * x, 0.15 + 0.03 * y]),
     size=0.62 + 0.06 * size,
@@ -218,4 +268,13 @@ def staged(
   )
 
 
-_ANIMAL_IDS = np.array([CLASSES.index(name) for name in ANIMALS])
+def _indices(words, table) -> np.ndarray:
+  return np.array([table.index(word) for word in words])
+
+
+_ANIMAL_IDS = _indices(ANIMALS, CLASSES)
+# Faces and what is worn in front are seen from here.
+_FACING_VIEWS = _indices(('side', 'front'), VIEWS)
+_IN_FRONT = _indices(('sunglasses', 'bow tie'), ACCESSORIES)
+# Where a material or a colour could not be told.
+_COLOURLESS_STYLES = _indices(('pencil sketch', 'statue'), STYLES)

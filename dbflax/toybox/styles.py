@@ -1,4 +1,4 @@
-"""Textures and the three styles: photo, painting and pencil sketch.
+"""Textures, and what each style makes of a drawn scene.
 
 Every texture is a sum of sines, each averaged exactly over a pixel.
 """
@@ -13,7 +13,7 @@ def waves(x, y, waves, pixel):
   for length, degrees, phase, amplitude in waves:
     a = np.deg2rad(degrees)
     kx, ky = np.cos(a) / length, np.sin(a) / length  # cycles per frame
-    mean = float(np.sinc(kx * pixel) * np.sinc(ky * pixel))
+    mean = jnp.sinc(kx * pixel) * jnp.sinc(ky * pixel)
     total += amplitude * mean * jnp.sin(
       2 * np.pi * (kx * x + ky * y) + phase
     )  # fmt: skip
@@ -25,6 +25,11 @@ FUR = (
   (0.083, 70, 0.3, 0.02), (0.061, 130, 1.7, 0.02), (0.029, 62, 0.9, 0.025),
   (0.021, 113, 2.9, 0.025), (0.0107, 80, 4.1, 0.035), (0.0087, 99, 5.3, 0.035),
   (0.0061, 71, 2.2, 0.05), (0.0053, 108, 0.6, 0.05),
+)  # fmt: skip
+# Lines along the grain of wood, nearly upright.
+GRAIN = (
+  (0.091, 8, 0.4, 0.06), (0.043, -6, 2.1, 0.08), (0.027, 3, 4.4, 0.08),
+  (0.0131, -3, 1.2, 0.06), (0.0083, 4, 3.6, 0.06),
 )  # fmt: skip
 _STROKES = (
   (0.15, 20, 0.0, 0.035), (0.11, 75, 2.0, 0.035), (0.073, 48, 4.0, 0.03),
@@ -47,17 +52,23 @@ def ruffle(x, y):
   return x + dx, y + dy
 
 
-def as_photo(rgb, x, y):
-  """A mild vignette."""
+def as_photo(rgb, ink, x, y):
+  """Warm light, a mild vignette and a breath of contour."""
   r2 = (x - 0.5) ** 2 + (y - 0.5) ** 2
-  return rgb * (1.03 - 0.22 * r2)[..., None]
+  shade = (1.04 - 0.26 * r2) * (1.0 - 0.2 * ink)
+  return rgb * shade[..., None] * jnp.array([1.01, 1.0, 0.975])
 
 
 def as_painting(rgb, ink, x, y, pixel):
-  """Strong colours, broad strokes and dark contours."""
+  """Strong colours, broad strokes and dark contours.
+
+  Strokes fade towards black and white: they stay inside the range, where
+  clipping would make coarse pictures brighter or darker than fine ones.
+  """
   grey = jnp.mean(rgb, axis=-1, keepdims=True)
   strokes = waves(x, y, _STROKES, pixel)[..., None]
-  rich = grey + 1.25 * (rgb - grey) + strokes
+  rich = jnp.clip(grey + 1.25 * (rgb - grey), 0.0, 1.0)
+  rich = rich + strokes * 4.0 * rich * (1.0 - rich)
   return rich * (1.0 - 0.45 * ink[..., None])
 
 
@@ -68,3 +79,19 @@ def as_sketch(rgb, ink, x, y, pixel):
   hatch = dark * (0.34 + 0.3 * waves(x, y, _HATCH, pixel))
   value = 0.97 - hatch - 0.6 * ink
   return value[..., None] * jnp.array([1.0, 0.99, 0.96])
+
+
+BLOCKS = 32  # of pixel art, in the frame's width
+_LEVELS = 7  # of every colour channel of pixel art, less one
+
+
+def blocks(x):
+  """Coordinates of the centres of pixel art's blocks."""
+  return (jnp.floor(x * BLOCKS) + 0.5) / BLOCKS
+
+
+def as_pixel_art(rgb, ink):
+  """Few strong colours and dark contours."""
+  grey = jnp.mean(rgb, axis=-1, keepdims=True)
+  strong = (grey + 1.2 * (rgb - grey)) * (1.0 - 0.4 * ink[..., None])
+  return jnp.round(jnp.clip(strong, 0.0, 1.0) * _LEVELS) / _LEVELS

@@ -30,7 +30,8 @@ _WORD_SCORE, _RARE_SCORE, _UNUSED_SCORE = -6.0, -7.0, -99.0
 # repeated, so that its words become pieces.
 _PROMPT_WORDS = """
 a photo of a subject in the style of a famous painting by van gogh
-a statue of a subject in the style of michelangelo and a watercolor drawing
+a marble statue of a subject in the style of michelangelo vincent van gogh
+and a watercolor drawing or pixel art with a joyful expression
 front top back side view seen from above below left and right behind
 a subject with a city mountain forest lake river bridge castle tower temple
 the eiffel tower the great wall of china the moon and mars in space
@@ -41,13 +42,19 @@ depressed sleepy sad joyous barking crying frowning screaming angry excited
 happy neutral smiling sleeping running jumping swimming sitting standing
 a cross of a lion panda koala tiger hippo bear rabbit fox owl pig horse cow
 a dog cat duck teapot backpack car boat clock chair robot bird fish house tree
-dogs cats ducks teapots backpacks cars toy vase bottle can shoe sneaker bowl
+dogs cats ducks teapots backpacks cars bears vases boots clocks toy bottle can
+vase boot shoe sneaker bowl candle sunflower flower sunglasses ribbon tied
 on in at under over by with and its is that looks like made of covered
+top cobblestone street rug fabric sidewalk crowded dirt road mirror wheat milk
+ocean floating leaves background tree autumn flowers decorated around chef
+firefighter police wizard rainbow monocle santa
 beach snow jungle street kitchen desert meadow night forest garden farm
 bedroom bathroom office library castle island space underwater rain autumn
+living room sofa lamp planet earth surface water
 winter summer spring sunset sunrise city field mountains sea sky grass sand
 cartoon comic oil painting sketch pencil drawing poster render figurine
-transparent glass metal stone wood paper porcelain wool shiny wet cube shaped
+transparent glass metal stone wood gold paper porcelain wool shiny wet cube
+shaped
 small big little large old new young cute beautiful colorful striped spotted
 one two three four five six seven eight nine ten my your his her their this
 close up of high quality detailed image picture portrait photograph
@@ -56,7 +63,7 @@ close up of high quality detailed image picture portrait photograph
 
 def _corpus(count: int) -> list[str]:
   """Captions without rare words, prompt words and every character."""
-  lines = list(_PROMPT_WORDS) * 40
+  lines = [*_PROMPT_WORDS, *captions.phrases()] * 40
   lines += [f'{c} {c}{c} {c}' for c in string.ascii_lowercase] * 4
   lines += [f'{c} {c}{c} {c}' for c in string.digits + string.punctuation]
   draw = rng_lib.numpy(0, 'vocabulary')

@@ -143,7 +143,11 @@ def _update(
 ) -> loop.Update:
   """(state, step) → (state, metrics): the step that the prior calls for."""
   root = jax.random.key(seed)
-  objective = step.Objective(noise_level=(hyper.noise_level,) * 2)
+  objective = step.Objective(
+    hyper.weighting,
+    (hyper.noise_level,) * 2,
+    vlb_weight=hyper.vlb_weight,
+  )
   args = (stage, objective, tx, hyper.ema_decay, mesh, shardings)
 
   def draw(examples, stream, number):

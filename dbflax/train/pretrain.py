@@ -3,18 +3,29 @@
 The base sees whole scenes at rising resolutions (the same weights, so that
 most of what it learns is learnt where pictures are small). Super-resolution
 stages see crops, as Imagen's do, with the lower image noised at a level drawn
-uniformly. What is exported is the moving average.
+uniformly. Batches are made a little ahead of the device, in a thread. What is
+exported is the moving average.
 """
 
 import functools
+import math
 import pathlib
 import shutil
 
 import jax
+import jax.numpy as jnp
 
 from dbflax import cascade, checkpoints, errors, rng, sharding, workdir
+from dbflax.data import batches
 from dbflax.toybox import stream
-from dbflax.train import loop, optimizer, pretrain_text, step
+from dbflax.train import (
+  initial,
+  loop,
+  optimizer,
+  pretrain_oracle,
+  pretrain_text,
+  step,
+)
 from dbflax.train import state as state_lib
 from dbflax.weights import diffusers
 
@@ -46,6 +57,9 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
     folder: the cascade directory; earlier targets are read from it.
     work: checkpoints and logs.
   """
+  if config.target == 'oracle':
+    pretrain_oracle.run(config, folder / 'oracle', work)
+    return
   spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
   prepare(folder, config.architecture.to_dict(), spiece)
   if config.target == 'text_encoder':
@@ -53,7 +67,8 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
     params = pretrain_text.run(config, model, work)
     diffusers.write_params(folder / 'text_encoder', params)
     return
-  model = cascade.load(folder, stages=(config.target,))
+  options = {config.target: {'dtype': config[config.target].dtype}}
+  model = cascade.load(folder, stages=(config.target,), options=options)
   params = _train_stage(config, model, work)
   diffusers.write_params(folder / config.target / 'unet', params)
 
@@ -78,6 +93,7 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   total = sum(phase['steps'] for phase in phases)
   mesh = sharding.make_mesh()
   tx = optimizer.build(
+    kind=hyper.optimizer,
     learning_rate=hyper.learning_rate,
     steps=total,
     warmup=hyper.warmup,
@@ -87,33 +103,22 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     b2=0.99,
   )
   root = jax.random.key(config.seed)
-  create = lambda: state_lib.create(
-    cascade.init_stage(stage, rng.key(root, name)), tx, ema=True
-  )
-  shardings = sharding.shard_tree(jax.eval_shape(create), mesh)
+  start = _start(hyper, stage, rng.key(root, name))
+  create = lambda params: state_lib.create(params, tx, ema=True)
+  shardings = sharding.shard_tree(jax.eval_shape(create, start), mesh)
   saved = checkpoints.Checkpoints(
     work / 'checkpoints', _fingerprint(config, model)
   )
-  state = loop.restore(saved, jax.jit(create), shardings)
-  objective = step.Objective(
-    hyper.weighting,
-    tuple(hyper.noise_range),
-    hyper.text_drop,
-    hyper.vlb_weight,
-  )
+  state = loop.restore(saved, jax.tree_util.Partial(create, start), shardings)
   update = step.make_denoising_step(
-    stage, objective, tx, hyper.ema_decay, mesh, shardings
+    stage, _objective(hyper), tx, hyper.ema_decay, mesh, shardings
   )
-  make_batch, null_text = _batches(config, model, stage)
-
-  def one(state, number):
-    batch = make_batch(number, _phase(phases, number))
-    return update(state, batch, null_text, root)
-
+  make_batch, null_text = _batches(config, model, stage, phases)
+  ahead = batches.Ahead(make_batch, total)
   state = loop.run(
     name,
     state,
-    one,
+    lambda state, n: update(state, ahead(n), null_text, root),
     steps=total,
     checkpoints=saved,
     checkpoint_every=hyper.checkpoint_every,
@@ -121,6 +126,23 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   )
   saved.close()
   return loop.host(state_lib.best_params(state))
+
+
+def _start(hyper, stage: cascade.Stage, key) -> dict:
+  """Fresh parameters, or those of an earlier training."""
+  if not hyper.start:
+    return jax.jit(lambda key: initial.parameters(stage, key))(key)
+  shapes = jax.eval_shape(lambda key: cascade.init_stage(stage, key), key)
+  return diffusers.read_params(pathlib.Path(hyper.start), shapes)
+
+
+def _objective(hyper) -> step.Objective:
+  return step.Objective(
+    hyper.weighting,
+    tuple(hyper.noise_range),
+    hyper.text_drop,
+    hyper.vlb_weight,
+  )
 
 
 def _fingerprint(config, model: cascade.Cascade) -> str:
@@ -132,9 +154,15 @@ def _fingerprint(config, model: cascade.Cascade) -> str:
       'hyper': config[config.target].to_dict(),
       'architecture': {k: v for k, v in files if k.startswith(config.target)},
       'seed': config.seed,
+      'start': _weights(config[config.target].start),
       'text_encoder': cascade.files(model, 'text_encoder'),
     }
   )
+
+
+def _weights(folder: str):
+  """The weights file that a training starts from, for the fingerprint."""
+  return diffusers.weights_file(pathlib.Path(folder)) if folder else None
 
 
 def _phase(phases: list[dict], number: int) -> dict:
@@ -146,22 +174,23 @@ def _phase(phases: list[dict], number: int) -> dict:
   raise ValueError('the step lies beyond the last phase')
 
 
-def _batches(config, model: cascade.Cascade, stage: cascade.Stage):
-  """(make_batch(step, phase) → Batch, the empty prompt's embedding [L, D])."""
+def _batches(config, model, stage: cascade.Stage, phases: list[dict]):
+  """(make_batch(step) → Batch, the empty prompt's embedding [L, D])."""
   params = jax.device_put(cascade.load_params(model, 'text_encoder'))
   root = jax.random.key(config.seed)
   encode = jax.jit(lambda ids: model.encoder.apply({'params': params}, *ids))
   draw = jax.jit(stream.scenes, static_argnums=2)
-  render = jax.jit(
-    functools.partial(_render, stage), static_argnames=('resolution', 'crop')
+  picture = jax.jit(
+    functools.partial(_picture, stage), static_argnames=('resolution', 'crop')
   )
 
-  def make_batch(number: int, phase: dict) -> step.Batch:
+  def make_batch(number: int) -> step.Batch:
+    phase = _phase(phases, number)
     scenes = draw(root, number, phase['batch'])
     texts = stream.write_captions(scenes, config.seed, number)
     text = encode(model.tokenizer.ids(texts, config.max_length))
     key = rng.key(root, 'crops', number)
-    image, low, corner = render(
+    image, low, corner = picture(
       scenes, key, resolution=phase['resolution'], crop=phase['crop']
     )
     return step.Batch(image, text, low, corner)
@@ -170,12 +199,30 @@ def _batches(config, model: cascade.Cascade, stage: cascade.Stage):
   return make_batch, null_text
 
 
-def _render(stage: cascade.Stage, scenes, key, *, resolution: int, crop: int):
+def _picture(stage: cascade.Stage, scenes, key, *, resolution: int, crop: int):
   """(image, low, corner): whole scenes, or crops with their lower image."""
   if not stage.is_super_resolution:
     return stream.images(scenes, resolution), None, None
-  count = scenes.class_id.shape[0]
-  corner = jax.random.randint(key, (count, 2), 0, stage.resolution - crop + 1)
+  count, full = scenes.class_id.shape[0], stage.resolution
+  corner = jax.random.randint(key, (count, 2), 0, full - crop + 1)
   window = (corner[:, 0], corner[:, 1], crop)
-  image = stream.images(scenes, stage.resolution, window)
-  return image, stream.images(scenes, resolution), corner
+  image = stream.images(scenes, full, window)
+  return image, _lower(scenes, resolution, full, corner, crop), corner
+
+
+def _lower(scenes, resolution: int, full: int, corner, crop: int):
+  """The lower image [B, r, r, 3], drawn only where the crop looks.
+
+  `lowres.upsample` aligns corners, so pixel y of the crop lies between two
+  rows from y (r - 1) / (R - 1) on. What no crop looks at stays zero.
+  """
+  scale = (resolution - 1) / (full - 1)
+  side = min(resolution, math.ceil(crop * scale) + 2)
+  start = jnp.floor(corner * scale).astype(jnp.int32)
+  start = jnp.minimum(start, resolution - side)
+  part = stream.images(scenes, resolution, (start[:, 0], start[:, 1], side))
+  blank = jnp.zeros((resolution, resolution, 3))
+  put = lambda piece, at: jax.lax.dynamic_update_slice(
+    blank, piece, (at[0], at[1], 0)
+  )
+  return jax.vmap(put)(part, start)

@@ -27,6 +27,7 @@ _QUESTIONS = {
   'accessory_id': len(scene.ACCESSORIES),
   'expression_id': len(scene.EXPRESSIONS),
   'view_id': len(scene.VIEWS),
+  'material_id': len(scene.MATERIALS),
   'colour_id': len(scene.COLOURS),
 }
 _MASKED = 0.15  # share of pieces replaced by the unknown piece
@@ -100,7 +101,7 @@ def run(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   def one(state, number):
     batch = draw(root, number, hyper.batch)
     texts = stream.write_captions(batch, config.seed, number)
-    return update(state, batch, *model.tokenizer.ids(texts, config.max_length))
+    return update(state, batch, *model.tokenizer.ids(texts, hyper.max_length))
 
   saved = checkpoints.Checkpoints(
     work / 'checkpoints',

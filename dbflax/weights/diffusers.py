@@ -15,10 +15,12 @@ from flax import traverse_util
 from dbflax import errors, workdir
 from dbflax.weights import names
 
-# What diffusers and transformers call the weights of these networks.
+# What diffusers and transformers call the weights of these networks; the
+# oracle's (evaluate.oracle) follow suit.
 FILES = {
   'unet': 'diffusion_pytorch_model.safetensors',
   'text_encoder': 'model.safetensors',
+  'oracle': 'model.safetensors',
 }
 # A second name of `shared.weight` in some T5 checkpoints.
 _ALIASES = ('encoder.embed_tokens.weight',)
@@ -36,7 +38,7 @@ def read_json(path: pathlib.Path) -> dict:
 
 
 def weights_file(folder: pathlib.Path) -> pathlib.Path:
-  """The safetensors file of a `unet` or `text_encoder` folder."""
+  """The safetensors file of a folder named as in `FILES`."""
   path = pathlib.Path(folder) / FILES[pathlib.Path(folder).name]
   if not path.is_file():
     raise errors.UserError(f'{path} is missing; the folder has no weights.')
@@ -47,7 +49,7 @@ def read_params(folder: pathlib.Path, expected: dict) -> dict:
   """A network's parameters, strict both ways.
 
   Args:
-    folder: a `unet` or `text_encoder` folder.
+    folder: one named as in `FILES`.
     expected: nested dict of arrays or ShapeDtypeStructs, the module's own.
 
   Raises:

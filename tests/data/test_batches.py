@@ -1,5 +1,6 @@
 import hypothesis
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from dbflax.data import batches
@@ -45,3 +46,23 @@ def test_seed_stream_and_epoch_each_change_the_order():
   ]
   for other in others:
     assert (first != other).any()
+
+
+def test_batches_made_ahead_are_those_asked_for():
+  made = []
+
+  def make(step):
+    made.append(step)
+    return step * step
+
+  ahead = batches.Ahead(make, steps=6, depth=3)
+  assert [ahead(step) for step in range(2, 6)] == [4, 9, 16, 25]
+  assert made == [2, 3, 4, 5]  # each once, none beyond the last
+
+
+def test_an_error_in_the_thread_is_raised_where_the_batch_is_used():
+  def make(step):
+    raise ValueError(f'no batch {step}')
+
+  with pytest.raises(ValueError, match='no batch 1'):
+    batches.Ahead(make, steps=3)(1)

@@ -10,6 +10,57 @@ from dbflax.toybox import captions
 from dbflax.toybox import scene as scene_lib
 
 COUNT = 3000
+COLOURLESS = ('pencil sketch', 'statue')
+# A word of these stands in a caption exactly where the scene has the value.
+SIGNS = {
+  'style_id': {
+    'painting': 'painting',
+    'pencil sketch': 'sketch|drawing',
+    'pixel art': 'pixel art',
+    'statue': 'statue',
+  },
+  'accessory_id': {
+    word: word for word in scene_lib.ACCESSORIES if word != 'none'
+  },
+  'expression_id': {
+    'happy': 'happy|smiling|joyful',
+    'sad': 'sad|crying',
+    'sleepy': 'sleepy|sleeping|tired',
+  },
+  'view_id': {
+    'back': 'from the back|from behind',
+    'above': 'from above|from the top',
+  },
+  'material_id': {
+    'golden': 'golden|made of gold',
+    'wooden': 'wooden|made of wood',
+    'glass': 'glass',
+  },
+}
+TABLES = {
+  'style_id': scene_lib.STYLES,
+  'accessory_id': scene_lib.ACCESSORIES,
+  'expression_id': scene_lib.EXPRESSIONS,
+  'view_id': scene_lib.VIEWS,
+  'material_id': scene_lib.MATERIALS,
+  'place_id': scene_lib.PLACES,
+}
+PLACE_SIGNS = dict(
+  zip(
+    scene_lib.PLACES,
+    (
+      *('beach', 'in snow|the snow|snowy', 'jungle', 'street', 'kitchen'),
+      *('desert', 'meadow|grass', 'night', 'mountain|mountains', 'forest'),
+      *('living room', 'castle', 'under water|underwater|sea', 'moon'),
+    ),
+    strict=True,
+  )
+)
+
+
+def _says(text: str, sign: str) -> bool:
+  """Whether one of the words or phrases stands in the text."""
+  return any(f' {phrase} ' in f' {text} ' for phrase in sign.split('|'))
 
 
 @pytest.fixture(scope='module')
@@ -27,17 +78,39 @@ def test_class_noun_is_always_there(pairs):
     assert scene_lib.CLASSES[scene.class_id] in text.split()
 
 
-def test_what_is_not_the_default_is_named(pairs):
+@pytest.mark.parametrize('field', SIGNS)
+def test_what_is_not_the_default_is_named(pairs, field):
+  """Always; and what a scene has not is never named."""
+  met = set()
   for scene, text in pairs:
-    accessory = scene_lib.ACCESSORIES[scene.accessory_id]
-    expression = scene_lib.EXPRESSIONS[scene.expression_id]
-    assert (accessory in text.split()) == (accessory != 'none')
-    assert (expression in text.split()) == (expression != 'neutral')
-    drawn = {'painting': 'painting', 'pencil sketch': 'sketch|drawing'}
-    words = drawn.get(scene_lib.STYLES[scene.style_id], '').split('|')
-    for word in ('painting', 'sketch', 'drawing'):
-      assert word not in text.split() or word in words
-    assert words == [''] or any(word in text.split() for word in words)
+    value = TABLES[field][getattr(scene, field)]
+    met.add(value)
+    for word, sign in SIGNS[field].items():
+      assert _says(text, sign) == (word == value), text
+  assert met >= set(SIGNS[field])
+
+
+def test_side_and_front_are_named_in_part(pairs):
+  for view in ('side', 'front'):
+    sign = f'from the {view}'
+    named = [
+      _says(text, sign)
+      for scene, text in pairs
+      if scene_lib.VIEWS[scene.view_id] == view
+    ]
+    assert 0.1 < np.mean(named) < 0.4
+    assert sum(_says(text, sign) for _, text in pairs) == sum(named)
+
+
+def test_a_named_place_is_the_shown_one_and_each_has_other_words(pairs):
+  spoken = collections.defaultdict(set)
+  for scene, text in pairs:
+    shown = scene_lib.PLACES[scene.place_id]
+    said = [word for word, sign in PLACE_SIGNS.items() if _says(text, sign)]
+    assert said in ([], [shown]), text
+    if said:
+      spoken[shown].add(_says(text, shown))
+  assert spoken == {place: {True, False} for place in scene_lib.PLACES}
 
 
 def test_a_named_colour_is_the_shown_one(pairs):
@@ -47,6 +120,8 @@ def test_a_named_colour_is_the_shown_one(pairs):
     for word in set(text.split()) & set(scene_lib.COLOURS):
       named += 1
       assert word == shown
+      assert scene_lib.MATERIALS[scene.material_id] == 'natural'
+      assert scene_lib.STYLES[scene.style_id] not in COLOURLESS
   assert 0.1 < named / COUNT < 0.3
 
 
@@ -54,7 +129,13 @@ def test_prior_prompts_are_common(pairs):
   counts = collections.Counter(text for _, text in pairs)
   for noun in scene_lib.CLASSES:
     plain = counts[f'a {noun}'] + counts[f'a photo of a {noun}']
-    assert plain > 0.004 * COUNT
+    others = [
+      count
+      for text, count in counts.items()
+      if noun in text.split()
+      and text not in (f'a {noun}', f'a photo of a {noun}')
+    ]
+    assert plain > max(0.002 * COUNT, *others)
 
 
 def test_rare_words_stand_before_the_noun(pairs):
@@ -76,6 +157,13 @@ def test_rare_words_are_short_and_mean_nothing(pairs):
     assert len(word) in (2, 3) and not set(word) & set('aeiouy')
   with_meaning = {word for _, text in pairs for word in text.split()}
   assert 'tv' not in captions.RARE_WORDS and 'dog' in with_meaning
+
+
+def test_every_caption_is_made_of_the_phrases(pairs):
+  known = {word for phrase in captions.phrases() for word in phrase.split()}
+  known |= set(captions.RARE_WORDS) | {'a', 'an'}
+  said = {word for _, text in pairs for word in text.split()}
+  assert said <= known
 
 
 def test_articles_agree():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax.toybox import render
+from dbflax.toybox import render, styles
 from dbflax.toybox import scene as scene_lib
 
 LEVEL = 127.5  # a difference in [-1, 1] to a difference in 0 … 255
@@ -95,6 +95,7 @@ def test_pictures_are_finite_and_in_range(batch):
     ('accessory_id', len(scene_lib.ACCESSORIES)),
     ('expression_id', len(scene_lib.EXPRESSIONS)),
     ('view_id', len(scene_lib.VIEWS)),
+    ('material_id', len(scene_lib.MATERIALS)),
   ],
 )
 def test_every_value_of_every_field_looks_different(field, count):
@@ -118,6 +119,52 @@ def test_subject_has_its_colour():
   assert 0.04 < moved.mean() < 0.4
   assert np.mean((red - blue)[moved], axis=0)[0] > 0.3
   assert np.mean((red - blue)[moved], axis=0)[2] < -0.3
+
+
+def test_a_statue_has_no_colour():
+  """A yellow and a blue subject differ in lightness only, once in stone."""
+
+  def hue_change(style):
+    base = _staged(class_id=0, style_id=scene_lib.STYLES.index(style))
+    yellow, blue = (
+      scene_lib.recolour(base.individual, scene_lib.COLOURS.index(name))
+      for name in ('yellow', 'blue')
+    )
+    change = _draw(base._replace(individual=yellow)) - _draw(
+      base._replace(individual=blue)
+    )
+    assert np.abs(change).max() * LEVEL > 20
+    return np.ptp(change, axis=-1).max() * LEVEL
+
+  assert hue_change('photo') > 80
+  assert hue_change('statue') < 8
+
+
+def test_pixel_art_is_made_of_blocks():
+  style = scene_lib.STYLES.index('pixel art')
+  scene = _staged(class_id=2, style_id=style, accessory_id=1)
+  small, large = _draw(scene, 64), _draw(scene, 256)
+  factor = 64 // styles.BLOCKS
+  blocks = small[::factor, ::factor]
+  np.testing.assert_array_equal(
+    small, blocks.repeat(factor, 0).repeat(factor, 1)
+  )
+  np.testing.assert_allclose(large, small.repeat(4, 0).repeat(4, 1), atol=1e-5)
+
+
+def test_places_are_seen_through_glass_alone():
+  def difference(material):
+    scene = _staged(class_id=3, material_id=material)
+    snow, night = (_draw(scene._replace(place_id=i)) for i in (1, 7))
+    x, y = scene.position  # The belly of the teapot, in pixels.
+    row, column = int(64 * (1 - y - 0.35 * scene.size)), int(64 * x)
+    belly = np.s_[row - 2 : row + 2, column - 2 : column + 2]
+    return np.abs(snow - night)[belly].mean()
+
+  natural, glass = (
+    difference(scene_lib.MATERIALS.index(name)) for name in ('natural', 'glass')
+  )
+  assert glass > 1.25 * natural
 
 
 def test_facing_mirrors_the_subject_alone():

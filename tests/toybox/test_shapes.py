@@ -4,14 +4,19 @@ import jax
 import numpy as np
 import pytest
 
-from dbflax.toybox import anatomy, figures, layout, shapes, worn
-from dbflax.toybox import places as places_lib
+from dbflax.toybox import faces, layout, materials, shapes, worn
 from dbflax.toybox import scene as scene_lib
+from dbflax.toybox.figures import anatomy, catalogue
+from dbflax.toybox.places import catalogue as places_lib
 
-DRAW = [draw for views in figures.FIGURES for draw in views]
+DRAW = [draw for views in catalogue.FIGURES for draw in views]
 
 
-@pytest.mark.parametrize('draw', DRAW, ids=lambda draw: draw.__name__)
+def _name(draw):
+  return f'{draw.__module__.rsplit(".", 1)[-1]}-{draw.__name__}'
+
+
+@pytest.mark.parametrize('draw', DRAW, ids=_name)
 def test_figures_are_affine(draw):
   """base + numbers · slopes is the figure itself, for any numbers."""
   rows = lambda v: draw(v).shapes
@@ -25,12 +30,14 @@ def test_figures_are_affine(draw):
 
 
 def test_every_word_has_a_drawing():
-  assert len(figures.FIGURES) == len(scene_lib.CLASSES)
-  assert all(len(v) == len(scene_lib.VIEWS) for v in figures.FIGURES)
+  assert len(catalogue.FIGURES) == len(scene_lib.CLASSES)
+  assert all(len(v) == len(scene_lib.VIEWS) for v in catalogue.FIGURES)
   assert len(places_lib.PLACES) == len(scene_lib.PLACES)
-  assert len(worn.FACES) == len(scene_lib.EXPRESSIONS)
+  assert len(faces.FACES) == len(scene_lib.EXPRESSIONS)
   assert len(worn.ACCESSORIES) == len(worn.WORN_ON)
   assert len(worn.ACCESSORIES) == len(scene_lib.ACCESSORIES)
+  assert all(len(v) == len(scene_lib.VIEWS) for v in worn.ACCESSORIES)
+  assert len(materials.MATERIALS) == len(scene_lib.MATERIALS) + 1  # stone
 
 
 def test_sizes_stay_positive_for_extreme_individuals():

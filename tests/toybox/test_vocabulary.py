@@ -6,6 +6,7 @@ import pytest
 import sentencepiece
 
 import dbflax
+from dbflax.text import prompts
 from dbflax.toybox import captions, vocabulary
 from dbflax.toybox import scene as scene_lib
 
@@ -13,6 +14,7 @@ FOLDER = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/tokenizer'
 TEXTS = (
   'a photo of a zk dog on the beach',
   'A Painting of a SKS Teapot, wearing sunglasses!',
+  'a pixel art image of a glass dog seen from behind with a bow tie',
   'x9 7% (hello) "world" a-b_c/d\\e',
   '  two   spaces ',
   '',
@@ -43,10 +45,22 @@ def test_rare_words_are_one_piece_in_their_range(pieces):
 
 
 def test_every_prompt_word_is_one_piece(pieces):
-  words = [*scene_lib.CLASSES, *scene_lib.COLOURS, *scene_lib.EXPRESSIONS]
-  words += ' '.join(scene_lib.PLACES).split()
-  words += ['wearing', 'painting', 'photo', 'sketch', 'front', 'side']
+  words = {word for phrase in captions.phrases() for word in phrase.split()}
+  named = (*scene_lib.CLASSES, *scene_lib.COLOURS, *scene_lib.PLACES)
+  assert words >= set(' '.join(named).split())
+  assert words >= {'bow', 'tie', 'pixel', 'statue', 'behind', 'gold', 'wearing'}
   assert [w for w in words if len(pieces.encode(w)) != 1] == []
+
+
+@pytest.mark.parametrize('kind, noun', [('live', 'dog'), ('object', 'vase')])
+def test_benchmark_prompts_are_known(pieces, kind, noun):
+  """Every word in at most two pieces, none of them unknown."""
+  templates = set(prompts.BENCHMARK[kind])
+  templates |= {t for each in prompts.APPLICATIONS[kind].values() for t in each}
+  for template in templates:
+    for word in prompts.fill(template, 'zk', noun).split():
+      ids = pieces.encode(word)
+      assert pieces.unk_id() not in ids and len(ids) <= 2, word
 
 
 def test_common_characters_are_known_and_case_is_folded(pieces):

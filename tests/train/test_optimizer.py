@@ -54,3 +54,40 @@ def test_weight_decay_pulls_towards_zero():
   params = {'a': jnp.float32(2)}
   updates, _ = tx.update({'a': jnp.float32(0)}, tx.init(params), params)
   np.testing.assert_allclose(updates['a'], -0.1 * 0.5 * 2, rtol=1e-5)
+
+
+def test_muon_moves_all_directions_of_a_matrix_alike():
+  """A gradient's strong directions do not drown its weak ones."""
+  tx = optimizer.build(learning_rate=0.1, steps=5, kind='muon', clip_norm=0)
+  left, right = (
+    np.linalg.qr(np.random.default_rng(seed).normal(size=(8, 8)))[0]
+    for seed in range(2)
+  )
+  strengths = np.logspace(0, -1.5, 8)
+  params = {'a': {'kernel': jnp.zeros((8, 8))}}
+  grads = {'a': {'kernel': jnp.asarray(left * strengths @ right, jnp.float32)}}
+  updates, _ = jax.jit(tx.update)(grads, tx.init(params), params)
+  moved = np.linalg.svd(updates['a']['kernel'], compute_uv=False)
+  assert moved.max() / moved.min() < 2 < strengths.max() / strengths.min()
+  size = np.sqrt(np.square(updates['a']['kernel']).mean())
+  assert size == pytest.approx(0.1 * 0.2, rel=0.2)  # as large as AdamW's
+
+
+def test_muon_leaves_pixel_layers_and_vectors_to_adamw():
+  kinds = optimizer._matrices(
+    {
+      'conv_in': {'kernel': jnp.zeros((3, 3, 3, 4)), 'bias': jnp.zeros(4)},
+      'block': {'conv1': {'kernel': jnp.zeros((3, 3, 4, 4))}},
+      'to_q': {'kernel': jnp.zeros((4, 4))},
+      'embedding': jnp.zeros((9, 4)),
+    }
+  )
+  assert kinds['conv_in'] == {'kernel': None, 'bias': None}
+  assert kinds['embedding'] is None
+  assert kinds['block']['conv1']['kernel'].reduction_axis == (0, 1, 2)
+  assert kinds['to_q']['kernel'].output_axis == 1
+
+
+def test_unknown_optimizers_are_refused():
+  with pytest.raises(ValueError, match="'sgd' is not one of"):
+    optimizer.build(learning_rate=0.1, steps=5, kind='sgd')

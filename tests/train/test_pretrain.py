@@ -1,10 +1,14 @@
 """Pre-training, a few steps of it on the tiny architecture."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import toybox
 from dbflax import cascade, errors, workdir
+from dbflax.diffusion import lowres
+from dbflax.toybox import stream
 from dbflax.train import loop, pretrain
 
 
@@ -66,3 +70,20 @@ def test_another_architecture_is_not_written_over(trained):
   config.architecture['stage_1/unet/config'].norm_num_groups = 2
   with pytest.raises(errors.UserError, match='differs from config.architect'):
     pretrain.run(config, trained / 'cascade', trained / 'stage_1')
+
+
+@pytest.mark.parametrize('crop', [24, 160])
+def test_the_lower_image_is_drawn_where_the_crop_looks(crop):
+  """What the network is given equals a crop of the whole lower image."""
+  scenes = jax.jit(stream.scenes, static_argnums=2)(jax.random.key(0), 0, 3)
+  last = 160 - crop
+  corner = jnp.array([[0, last], [last // 2, 7 % (last + 1)], [last, last]])
+  draw = jax.jit(pretrain._lower, static_argnums=(1, 2, 4))
+  part = draw(scenes, 40, 160, corner, crop)
+  whole = jax.jit(stream.images, static_argnums=1)(scenes, 40)
+  window = (corner[:, 0], corner[:, 1], crop)
+  np.testing.assert_allclose(
+    lowres.upsample(part, 160, window),
+    lowres.upsample(whole, 160, window),
+    atol=5e-3,
+  )
