@@ -7,8 +7,9 @@
   python -m dbflax.main --mode=pretrain --config=configs/toybox.py:oracle
 
 The text encoder comes first; the stages then need only it, and the oracle,
-which reads pictures for the metrics, needs nothing. Cost and quality of
-the embedded weights: dbflax/assets/toybox/README.md.
+which reads pictures for the metrics, needs nothing. These are budgets for two
+CPU cores; `:stage_1_gpu` and so on are for one GPU, in bfloat16. Cost and
+quality of the embedded weights: dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
 """
@@ -18,10 +19,9 @@ import ml_collections
 from configs import default
 from dbflax import errors
 
-VARIANTS = (
-  *('text_encoder', 'stage_1', 'stage_2', 'stage_3'),
-  *('oracle', 'measure', 'tiny'),
-)
+TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
+GPU = '_gpu'
+VARIANTS = (*TARGETS, *(name + GPU for name in TARGETS), 'measure', 'tiny')
 
 
 def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
@@ -39,7 +39,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # Names the workdir: all targets of the cascade share one.
   c.name = 'tiny' if variant == 'tiny' else 'toybox'
   # What this run trains.
-  c.target = variant
+  c.target = variant.removesuffix(GPU)
   # Root of every random number.
   c.seed = 0
   # Tokens per caption.
@@ -79,7 +79,31 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # How `:measure` draws; `count` is the number of held-out scenes.
   c.measure = _measure()
   c.architecture = _tiny() if variant == 'tiny' else _toybox()
+  if variant.endswith(GPU):
+    c[c.target].update(_GPU_BUDGETS[c.target])
   return c
+
+
+# About twenty minutes in all on one data-centre GPU.
+_GPU_BUDGETS = {
+  'text_encoder': dict(steps=3000, batch=512),
+  'stage_1': dict(
+    dtype='bfloat16',
+    phases=(
+      dict(resolution=32, crop=0, batch=256, steps=5000),
+      dict(resolution=64, crop=0, batch=256, steps=5000),
+    ),
+  ),
+  'stage_2': dict(
+    dtype='bfloat16',
+    phases=(dict(resolution=64, crop=64, batch=128, steps=5000),),
+  ),
+  'stage_3': dict(
+    dtype='bfloat16',
+    phases=(dict(resolution=256, crop=96, batch=64, steps=4000),),
+  ),
+  'oracle': dict(classes=10, individuals=8, steps=6000),
+}
 
 
 def _oracle() -> ml_collections.ConfigDict:
@@ -98,6 +122,8 @@ def _oracle() -> ml_collections.ConfigDict:
       # Steps that a batch of renders serves, augmented anew each time.
       repeats=2,
       steps=3000,
+      # 'adamw' or 'muon'.
+      optimizer='muon',
       learning_rate=2e-3,
       warmup=100,
       weight_decay=0.02,
@@ -167,34 +193,24 @@ def _stage(*, phases, weighting='simple', noise_range=(0.0, 0.0)):
 
 
 def _toybox() -> dict:
-  """config.json of every part: DeepFloyd IF's architecture, small.
-
-  One norm group: normalising a few channels at a time would take the colour
-  away.
-  """
-  sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
+  """config.json of every part: DeepFloyd IF's architecture, small."""
+  sr = dict(super_resolution=True)
   return {
     'text_encoder/config': _t5(d_model=96, d_ff=192, num_layers=2),
-    **_stage_files(
-      'stage_1',
-      _unet(64, [16, 32, 64, 128], [1] * 4),
-    ),
-    **_stage_files('stage_2', _unet(256, [16, 24, 48, 64], [1] * 4, **sr)),
-    **_stage_files(
-      'stage_3', _unet(1024, [8, 16, 32, 48], [1] * 4, head=16, **sr)
-    ),
+    **_stage_files('stage_1', _unet(64, [16, 32, 64, 128])),
+    **_stage_files('stage_2', _unet(256, [16, 24, 48, 64], **sr)),
+    **_stage_files('stage_3', _unet(1024, [8, 16, 32, 48], head=16, **sr)),
   }
 
 
 def _tiny() -> dict:
   """Two levels, one layer: 16 → 32 → 64 pixels, for tests."""
-  sr = dict(in_channels=6, class_embed_type='timestep', super_resolution=True)
-  unet = lambda size, **kw: _unet(size, [8, 16], [1, 1], head=8, cross=32, **kw)
+  unet = lambda size, **kw: _unet(size, [8, 16], head=8, cross=32, **kw)
   return {
     'text_encoder/config': _t5(d_model=96, d_ff=64, num_layers=1),
     **_stage_files('stage_1', unet(16)),
-    **_stage_files('stage_2', unet(32, **sr)),
-    **_stage_files('stage_3', unet(64, **sr)),
+    **_stage_files('stage_2', unet(32, super_resolution=True)),
+    **_stage_files('stage_3', unet(64, super_resolution=True)),
   }
 
 
@@ -229,36 +245,31 @@ VOCABULARY = 1300
 def _unet(
   size: int,
   channels: list[int],
-  layers: list[int],
   *,
-  attend: tuple[int, ...] | None = None,
   head: int = 32,
   cross: int = 64,
-  in_channels: int = 3,
-  class_embed_type: str | None = None,
   super_resolution: bool = False,
 ) -> dict:
-  """A UNet2DConditionModel config; `attend` are the levels with attention."""
-  count = len(channels)
-  attend = (count - 1,) if attend is None else attend
-  kind = lambda i, yes, no: yes if i in attend else no
+  """A UNet2DConditionModel config; the lowest level attends to the text."""
+  outer = len(channels) - 1
+  # Imagen's super-resolution attends to the text only, and scales its sums.
+  scale = 1.4142271248762552 if super_resolution else 1.0
   return dict(
     _class_name='UNet2DConditionModel',
     sample_size=size,
-    in_channels=in_channels,
+    in_channels=6 if super_resolution else 3,
     out_channels=6,
     block_out_channels=channels,
-    layers_per_block=layers,
+    layers_per_block=[1] * len(channels),
     down_block_types=[
-      kind(i, 'SimpleCrossAttnDownBlock2D', 'ResnetDownsampleBlock2D')
-      for i in range(count)
+      *['ResnetDownsampleBlock2D'] * outer,
+      'SimpleCrossAttnDownBlock2D',
     ],
     mid_block_type='UNetMidBlock2DSimpleCrossAttn',
     up_block_types=[
-      kind(i, 'SimpleCrossAttnUpBlock2D', 'ResnetUpsampleBlock2D')
-      for i in reversed(range(count))
+      'SimpleCrossAttnUpBlock2D',
+      *['ResnetUpsampleBlock2D'] * outer,
     ],
-    # Imagen's super-resolution attends to the text only.
     only_cross_attention=super_resolution,
     attention_head_dim=head,
     cross_attention_dim=cross,
@@ -267,14 +278,15 @@ def _unet(
     encoder_hid_dim_type='text_proj',
     addition_embed_type='text',
     addition_embed_type_num_heads=4,
-    class_embed_type=class_embed_type,
+    class_embed_type='timestep' if super_resolution else None,
     time_embedding_dim=128,
     time_embedding_act_fn='silu' if super_resolution else None,
     resnet_time_scale_shift='scale_shift',
     resnet_skip_time_act=super_resolution,
-    resnet_out_scale_factor=1.4142271248762552 if super_resolution else 1.0,
-    mid_block_scale_factor=1.4142271248762552 if super_resolution else 1.0,
+    resnet_out_scale_factor=scale,
+    mid_block_scale_factor=scale,
     act_fn='silu',
+    # Normalising a few channels at a time would take the colour away.
     norm_num_groups=1,
     norm_eps=1e-5,
   )

@@ -198,6 +198,7 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
   hyper, root = config.oracle, jax.random.key(config.seed)
   network = _build_network(hyper)
   tx = optimizer.build(
+    kind=hyper.optimizer,
     learning_rate=hyper.learning_rate,
     steps=hyper.steps,
     warmup=hyper.warmup,
