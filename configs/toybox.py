@@ -44,7 +44,8 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   c.seed = 0
   # Tokens per caption.
   c.max_length = 77
-  # Cascade directory to write into; '' is <workdir>/cascade.
+  # Cascade directory to write into; '' is <workdir>/cascade. `:measure` reads
+  # it, and '' is the embedded cascade.
   c.out = ''
   c.text_encoder = ml_collections.ConfigDict(
     dict(

@@ -72,11 +72,13 @@ def report(config, work: workdir_lib.Workdir) -> None:
 def pretrain(config, work: workdir_lib.Workdir) -> None:
   """Trains or measures one part of a cascade (configs/toybox.py)."""
   work.claim()
+  if config.target == 'measure':
+    folder = cascade.resolve(config.out)
+    measure.run(config, folder, work.root / 'measure')
+    return
   folder = pathlib.Path(config.out or work.root / 'cascade')
   if config.target == 'tiny':
     pretrain_lib.initialise(config, folder)
-  elif config.target == 'measure':
-    measure.run(config, folder, work.root / 'measure')
   else:
     pretrain_lib.run(config, folder, work.root / config.target)
   print(f'Cascade: {folder}')

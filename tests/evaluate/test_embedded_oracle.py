@@ -1,0 +1,55 @@
+"""The embedded oracle reads the embedded contact sheets."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from dbflax import cascade, rng
+from dbflax.data import images
+from dbflax.evaluate import oracle as oracle_lib
+from dbflax.toybox import scene
+from dbflax.train import drawing, sheets
+
+SIDE = oracle_lib.RESOLUTION
+NOUNS = ('dog', 'clock')
+GAP = 2  # between the pictures of images.grid
+
+
+@pytest.fixture(scope='module', params=NOUNS)
+def sheet(request):
+  """(class, its cases, held-out renders of them, the embedded sheet)."""
+  shown = sheets.cases(request.param)
+  number = scene.CLASSES.index(request.param)
+  key = rng.key(jax.random.key(0), 'sheets', number)
+  scenes = sheets.held_out_scenes(request.param, shown, key)
+  render = drawing.renderer(SIDE, len(shown))
+  path = cascade.ASSETS / f'toybox/sheets/{request.param}.png'
+  return request.param, shown, render(scenes), np.asarray(Image.open(path))
+
+
+def _tiles(sheet: np.ndarray, row: int) -> np.ndarray:
+  """The pictures of one row of a sheet: uint8 [columns, SIDE, SIDE, 3]."""
+  step = SIDE + GAP
+  cut = lambda column: sheet[
+    row * step : row * step + SIDE, column * step : column * step + SIDE
+  ]
+  return np.stack([cut(column) for column in range(sheets.COLUMNS)])
+
+
+def test_its_renders_are_the_renderer_s(sheet):
+  _, _, renders, picture = sheet
+  rows = np.concatenate([_tiles(picture, 0), _tiles(picture, 2)])
+  off = np.abs(rows.astype(float) - images.to_uint8(renders))
+  assert off.mean() < 0.5
+
+
+def test_the_oracle_reads_the_renders(sheet):
+  noun, shown, renders, _ = sheet
+  seen = oracle_lib.read(oracle_lib.load(), renders)
+  answers = {name: x.argmax(-1) for name, x in seen.logits.items()}
+  of_class = answers['class_id'] == scene.CLASSES.index(noun)
+  assert of_class.mean() > 0.9
+  for field in ('place_id', 'accessory_id', 'style_id'):
+    asked = np.array([case.fields.get(field, 0) for case in shown])
+    assert (answers[field] == asked).mean() > 0.9, field
