@@ -63,8 +63,8 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
     weighting='min_snr',
     phases=(
       dict(resolution=16, crop=0, batch=64, steps=900),
-      dict(resolution=32, crop=0, batch=32, steps=2600),
-      dict(resolution=64, crop=0, batch=32, steps=650),
+      dict(resolution=32, crop=0, batch=32, steps=1500),
+      dict(resolution=64, crop=0, batch=32, steps=3000),
     ),
   )
   # Crops of 64 and 96 pixels; `resolution` is that of the lower image.
@@ -171,8 +171,11 @@ def _stage(*, phases, weighting='simple', noise_range=(0.0, 0.0)):
       optimizer='muon',
       # Type of computation: 'float32', or 'bfloat16' on a GPU or TPU.
       dtype='float32',
-      # After warmup; it decays to zero by a cosine.
+      # After warmup.
       learning_rate=2e-3,
+      # Share of the steps, at the end, over which it falls to zero. Not more:
+      # the last phase has a resolution to learn.
+      decay=0.3,
       # Steps of linear warmup.
       warmup=100,
       weight_decay=0.01,

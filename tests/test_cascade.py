@@ -1,5 +1,6 @@
 """Truths of stages and cascades, on the tiny cascade."""
 
+import dataclasses
 import json
 import shutil
 
@@ -41,27 +42,33 @@ def _denoise(stage, scale, conditioning=None):
   return denoise(jnp.zeros((2, 4, 4, 3)), jnp.full(2, 500.0))
 
 
+@pytest.fixture
+def v_stage(tiny):
+  """A base stage that predicts v."""
+  stage = tiny.stages['stage_1']
+  config = {**stage.scheduler_config, 'prediction_type': 'v_prediction'}
+  return dataclasses.replace(stage, scheduler_config=config)
+
+
 def _v_to_x0(stage, v):
   """x_0 of a v prediction where x_t is zero."""
   return -stage.schedule.sigma(jnp.float32(500)) * v
 
 
-def test_guidance_one_runs_the_network_once(tiny, fake_network):
-  stage = tiny.stages['stage_1']
-  found = _denoise(stage, 1)
+def test_guidance_one_runs_the_network_once(v_stage, fake_network):
+  found = _denoise(v_stage, 1)
   assert [shape[0] for shape, *_ in fake_network] == [2]
-  np.testing.assert_allclose(found.x0, _v_to_x0(stage, 0.2), rtol=1e-5)
+  np.testing.assert_allclose(found.x0, _v_to_x0(v_stage, 0.2), rtol=1e-5)
 
 
 @pytest.mark.parametrize('scale', [0.0, 3.0, 7.0])
 def test_guidance_moves_the_prediction_and_not_the_variance(
-  tiny, fake_network, scale
+  v_stage, fake_network, scale
 ):
   """DeepFloyd IF: the variance is the conditional branch's own."""
-  stage = tiny.stages['stage_1']
-  found = _denoise(stage, scale)
+  found = _denoise(v_stage, scale)
   guided = 0.1 + scale * 0.1
-  np.testing.assert_allclose(found.x0, _v_to_x0(stage, guided), rtol=1e-4)
+  np.testing.assert_allclose(found.x0, _v_to_x0(v_stage, guided), rtol=1e-4)
   np.testing.assert_allclose(found.variance_logit, 2.0, rtol=1e-5)
 
 
@@ -153,7 +160,7 @@ def test_a_stage_is_what_its_files_say(tiny):
   assert not base.is_super_resolution
   assert middle.is_super_resolution
   assert top.is_super_resolution
-  assert base.prediction_type == 'v_prediction'
+  assert base.prediction_type == 'sample'
   assert base.schedule.num_steps == 1000
 
 
@@ -207,9 +214,9 @@ def test_a_folder_that_is_no_cascade_is_refused(tmp_path):
     cascade.load(tmp_path)
 
 
-def test_denoiser_grid_and_sampler_fit_each_other(tiny, fake_network):
+def test_denoiser_grid_and_sampler_fit_each_other(v_stage, fake_network):
   """v = 0 means standing still; a DDIM step turns by cos of its angle."""
-  stage = tiny.stages['stage_1']
+  stage = v_stage
   text, null = jnp.zeros((2, 4, 8)), jnp.zeros((4, 8))
   denoise = cascade.denoiser(stage, {}, text, null, 1.0)
   x = 0.1 * _normal(0, 2, 16, 16, 3)

@@ -18,12 +18,12 @@ def build(
   steps: int,
   kind: str = 'adamw',
   warmup: int = 0,
-  decay: bool = False,
+  decay: float = 0.0,
   weight_decay: float = 0.0,
   clip_norm: float = 1.0,
   b2: float = 0.999,
 ) -> optax.GradientTransformation:
-  """Linear warmup, then a constant rate or cosine decay to zero.
+  """Linear warmup, then a constant rate, at last a cosine down to zero.
 
   Args:
     learning_rate: the rate after warmup. Muon's updates are scaled to AdamW's
@@ -31,7 +31,8 @@ def build(
     steps: length of the run, which the decay ends with.
     kind: one of `KINDS`.
     warmup: steps of linear warmup.
-    decay: cosine decay (pre-training); fine-tuning keeps the rate constant.
+    decay: share of the steps after warmup over which the rate falls, at the
+      end of the run: 0 never (fine-tuning), 1 all of them.
     weight_decay: decoupled decay (0 for fine-tuning, as in the paper).
     clip_norm: largest global norm of the gradients; 0 switches it off.
     b2: decay of AdamW's second moment.
@@ -62,14 +63,17 @@ _ADAM_RMS = 0.2  # root mean square of AdamW's updates (arXiv 2502.16982)
 
 
 def _schedule(learning_rate, steps, warmup, decay) -> optax.Schedule:
-  after = optax.constant_schedule(learning_rate)
-  if decay:
-    after = optax.cosine_decay_schedule(learning_rate, max(steps - warmup, 1))
+  constant = optax.constant_schedule(learning_rate)
+  falling = round(decay * max(steps - warmup, 1))
   # From a first part of the rate, not from zero: no step is for nothing.
   ramp = optax.linear_schedule(
     learning_rate / (warmup + 1), learning_rate, max(warmup, 1)
   )
-  return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+  parts, ends = [ramp, constant], [warmup]
+  if falling:
+    parts.append(optax.cosine_decay_schedule(learning_rate, falling))
+    ends.append(steps - falling)
+  return optax.join_schedules(parts, ends)
 
 
 def _matrices(params: dict):

@@ -97,7 +97,7 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     learning_rate=hyper.learning_rate,
     steps=total,
     warmup=hyper.warmup,
-    decay=True,
+    decay=hyper.decay,
     weight_decay=hyper.weight_decay,
     clip_norm=hyper.clip_norm,
     b2=0.99,

@@ -202,7 +202,7 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
     learning_rate=hyper.learning_rate,
     steps=hyper.steps,
     warmup=hyper.warmup,
-    decay=True,
+    decay=1.0,
     weight_decay=hyper.weight_decay,
   )
   create = lambda: state_lib.create(

@@ -75,7 +75,7 @@ def run(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     learning_rate=hyper.learning_rate,
     steps=hyper.steps,
     warmup=hyper.warmup,
-    decay=True,
+    decay=1.0,
   )
   width = model.encoder.d_model
 
