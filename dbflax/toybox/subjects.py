@@ -35,7 +35,7 @@ class Subject(NamedTuple):
   shots: tuple
 
 
-_STEP = 6  # of 255
+_STEP = 7  # of 255
 _SHOTS = (
   ('in the meadow', 'side', 1.0),
   ('in the kitchen', 'front', 1.0),
