@@ -85,7 +85,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   return c
 
 
-# About twenty minutes in all on one data-centre GPU.
+# Meant for twenty minutes in all on one data-centre GPU; not yet run there.
 _GPU_BUDGETS = {
   'text_encoder': dict(steps=3000, batch=512),
   'stage_1': dict(

@@ -63,10 +63,7 @@ SEAMS = (
 # Packages that only the modules named may import.
 OWNERS = {
   'orbax': ('checkpoints',),
-  'flax.linen': (
-    *('models.*', 'text.t5', 'toybox.*'),
-    *('evaluate.features', 'evaluate.oracle'),
-  ),
+  'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.features'),
   'ml_collections': ('main',),
   'absl.flags': ('main', 'toybox.*'),
 }

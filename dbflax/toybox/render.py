@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dbflax.toybox import layout, shapes, styles
+from dbflax.toybox import scene as scene_lib
 
 _LINE = 0.013  # width of outlines, frame widths
 
@@ -169,7 +170,10 @@ _BAND = 64  # rows drawn at a time, so that the canvas stays in cache
 
 def _draw(scene, table: layout.Table, x, y, pixel: float):
   """Draws the points (x, y), both [h, w]; rgb in [-1, 1]."""
-  painting, sketch, pixelated = (scene.style_id == i for i in (1, 2, 3))
+  painting, sketch, pixelated = (
+    scene.style_id == scene_lib.STYLES.index(name)
+    for name in ('painting', 'pencil sketch', 'pixel art')
+  )
   x = jnp.where(pixelated, styles.blocks(x), x)
   y = jnp.where(pixelated, styles.blocks(y), y)
   pixel = jnp.where(pixelated, 1.0 / styles.BLOCKS, pixel)

@@ -30,8 +30,9 @@ import numpy as np
 
 from dbflax import cascade, errors, workdir
 from dbflax.data import images
-from dbflax.evaluate import lpips, oracle_check
-from dbflax.evaluate import oracle as oracle_lib
+from dbflax.evaluate import lpips
+from dbflax.toybox import oracle as oracle_lib
+from dbflax.toybox import oracle_check
 from dbflax.train import (
   drawing,
   measure_base,

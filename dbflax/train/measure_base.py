@@ -14,8 +14,7 @@ import jax
 import numpy as np
 
 from dbflax import rng
-from dbflax.evaluate import oracle
-from dbflax.toybox import captions, scene
+from dbflax.toybox import captions, oracle, scene
 from dbflax.train import drawing
 
 # The shares of right answers that are asked for.

@@ -103,13 +103,14 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     b2=0.99,
   )
   root = jax.random.key(config.seed)
-  start = _start(hyper, stage, rng.key(root, name))
-  create = lambda params: state_lib.create(params, tx, ema=True)
-  shardings = sharding.shard_tree(jax.eval_shape(create, start), mesh)
+  create = lambda: state_lib.create(
+    _start(hyper, stage, rng.key(root, name)), tx, ema=True
+  )
+  shardings = sharding.shard_tree(jax.eval_shape(create), mesh)
   saved = checkpoints.Checkpoints(
     work / 'checkpoints', _fingerprint(config, model)
   )
-  state = loop.restore(saved, jax.tree_util.Partial(create, start), shardings)
+  state = loop.restore(saved, create, shardings)
   update = step.make_denoising_step(
     stage, _objective(hyper), tx, hyper.ema_decay, mesh, shardings
   )

@@ -1,4 +1,4 @@
-"""Training of the oracle (evaluate.oracle) on toybox renders.
+"""Training of the oracle (toybox.oracle) on toybox renders.
 
 A batch shows a few classes, several individuals of each, and each individual
 in several scenes. Three losses: every question's cross-entropy; the numbers
@@ -22,8 +22,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from dbflax import checkpoints, rng, sharding, workdir
-from dbflax.evaluate import oracle, oracle_check
-from dbflax.toybox import scene, stream
+from dbflax.toybox import oracle, oracle_check, scene, stream
 from dbflax.train import loop, optimizer
 from dbflax.train import state as state_lib
 

@@ -16,7 +16,7 @@ from dbflax import errors, workdir
 from dbflax.weights import names
 
 # What diffusers and transformers call the weights of these networks; the
-# oracle's (evaluate.oracle) follow suit.
+# oracle's (toybox.oracle) follow suit.
 FILES = {
   'unet': 'diffusion_pytorch_model.safetensors',
   'text_encoder': 'model.safetensors',

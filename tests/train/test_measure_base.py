@@ -8,8 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from dbflax.evaluate import oracle
-from dbflax.toybox import captions, held_out, scene
+from dbflax.toybox import captions, held_out, oracle, scene
 from dbflax.train import measure_base, measure_table
 
 COUNT = 60

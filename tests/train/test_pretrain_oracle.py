@@ -9,8 +9,7 @@ import pytest
 
 from configs import toybox
 from dbflax import checkpoints, workdir
-from dbflax.evaluate import oracle, oracle_check
-from dbflax.toybox import held_out, scene, stream
+from dbflax.toybox import held_out, oracle, oracle_check, scene, stream
 from dbflax.train import loop, pretrain, pretrain_oracle
 
 _draw = jax.jit(

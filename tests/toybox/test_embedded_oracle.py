@@ -7,7 +7,7 @@ from PIL import Image
 
 from dbflax import cascade, rng
 from dbflax.data import images
-from dbflax.evaluate import oracle as oracle_lib
+from dbflax.toybox import oracle as oracle_lib
 from dbflax.toybox import scene
 from dbflax.train import drawing, sheets
 

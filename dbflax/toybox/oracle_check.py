@@ -13,7 +13,7 @@ import numpy as np
 
 from dbflax import rng
 from dbflax.evaluate import metrics
-from dbflax.evaluate import oracle as oracle_lib
+from dbflax.toybox import oracle as oracle_lib
 from dbflax.toybox import scene, stream
 
 _BATCH = 50  # scenes rendered at a time

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from dbflax import errors
-from dbflax.evaluate import oracle as oracle_lib
-from dbflax.evaluate import oracle_check
-from dbflax.toybox import held_out, scene
+from dbflax.toybox import held_out, oracle_check, scene
+from dbflax.toybox import oracle as oracle_lib
 
 NETWORK = oracle_lib.Network((8, 16), (1, 1), features=16, embedding=8)
 

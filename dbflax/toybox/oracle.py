@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dbflax import errors, workdir
+from dbflax.models import blocks
 from dbflax.toybox import scene
 from dbflax.weights import diffusers
 
@@ -50,25 +51,9 @@ class Reading(NamedTuple):
   identity: Float[Array, 'B embedding']  # unit vectors
 
 
-class _Norm(nn.Module):
-  """Group normalisation, eight channels to a group.
-
-  The sums run over the pixels first and over a group's channels after:
-  flax's own is several times slower on CPU.
-  """
-
-  @nn.compact
-  def __call__(self, x):
-    channels = x.shape[-1]
-    scale = self.param('scale', nn.initializers.ones, (channels,))
-    bias = self.param('bias', nn.initializers.zeros, (channels,))
-    moments = jnp.stack([x.mean((1, 2)), jnp.square(x).mean((1, 2))])
-    moments = moments.reshape(2, -1, channels // _GROUP, _GROUP).mean(-1)
-    mean, square = jnp.repeat(moments, _GROUP, axis=-1)
-    variance = jnp.maximum(square - jnp.square(mean), 0)
-    gain = jax.lax.rsqrt(variance + 1e-5) * scale
-    offset = bias - mean * gain
-    return x * gain[:, None, None] + offset[:, None, None]
+def _norm(channels: int, name: str) -> blocks.GroupNorm:
+  """Groups of a few channels: a place and a subject are on different scales."""
+  return blocks.GroupNorm(channels // _GROUP, name=name)
 
 
 class _Block(nn.Module):
@@ -78,11 +63,10 @@ class _Block(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, 'B H W C']):
-    conv = functools.partial(nn.Conv, self.channels, (3, 3))
-    h = conv(name='conv1')(nn.relu(_Norm(name='norm1')(x)))
+    conv = functools.partial(blocks.conv3x3, self.channels, dtype=x.dtype)
+    h = conv('conv1')(nn.relu(_norm(x.shape[-1], 'norm1')(x)))
     # Zero at the start: every block begins as its shortcut.
-    zeros = nn.initializers.zeros
-    h = conv(name='conv2', kernel_init=zeros)(nn.relu(_Norm(name='norm2')(h)))
+    h = conv('conv2', zero=True)(nn.relu(_norm(self.channels, 'norm2')(h)))
     if x.shape[-1] != self.channels:
       x = nn.Dense(self.channels, use_bias=False, name='shortcut')(x)
     return x + h
@@ -109,14 +93,14 @@ class Network(nn.Module):
     # Four pixels become one of four times the channels: nothing is lost.
     x = images.reshape(b, h // 2, 2, w // 2, 2, c).swapaxes(2, 3)
     x = x.reshape(b, h // 2, w // 2, 4 * c)
-    x = nn.Conv(self.widths[0], (3, 3), name='stem')(x)
+    x = blocks.conv3x3(self.widths[0], 'stem', x.dtype)(x)
     levels = zip(self.widths, self.blocks, strict=True)
     for level, (width, count) in enumerate(levels):
       if level:
-        x = nn.avg_pool(x, (2, 2), (2, 2))
+        x = blocks.average_pool(x)
       for number in range(count):
         x = _Block(width, name=f'level{level}_{number}')(x)
-    x = nn.relu(_Norm(name='norm')(x))
+    x = nn.relu(_norm(x.shape[-1], 'norm')(x))
     # Not averaged over pixels: the subject stands in the middle, the place
     # around it, and both would be mixed up.
     x = x.reshape(b, -1)
