@@ -37,8 +37,21 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
 def _cascade() -> ml_collections.ConfigDict:
   """Which pre-trained cascade."""
   cascade = ml_collections.ConfigDict()
-  # A cascade in the diffusers directory layout; '' is the embedded toybox.
+  # A cascade in the diffusers layout: a directory, or owner/name[@revision] of
+  # the Hugging Face hub; '' is the embedded toybox.
   cascade.path = ''
+  # Where the text encoder lies, if not in that place.
+  cascade.text_encoder = ''
+  # Where stage_1 lies, if not in that place.
+  cascade.stage_1 = ''
+  # Where stage_2 lies, if not there: DeepFloyd IF ships its stages apart.
+  cascade.stage_2 = ''
+  # Where stage_3 lies, if not in that place.
+  cascade.stage_3 = ''
+  # Which of several kinds of weights to read, such as 'fp16'; '' is the plain.
+  cascade.variant = ''
+  # Read pickled .bin weights where there are no safetensors (needs torch).
+  cascade.allow_pickle = False
   # Which of its stages to fine-tune and sample, from the lowest.
   cascade.stages = ('stage_1', 'stage_2', 'stage_3')
   return cascade
@@ -80,6 +93,8 @@ def _text() -> ml_collections.ConfigDict:
   text = ml_collections.ConfigDict()
   # Prompt length in tokens, end of sentence included.
   text.max_length = 77
+  # Type of the text encoder's weights and computation: 'float32', 'bfloat16'.
+  text.dtype = 'float32'
   return text
 
 

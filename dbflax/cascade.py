@@ -1,9 +1,7 @@
-"""A cascade: text encoder and stages, read from and written to a directory.
+"""A cascade: text encoder and stages, and how a stage is sampled.
 
-The layout is that of diffusers (README, "Cascades"): `tokenizer/`,
-`text_encoder/`, and per stage `stage_N/unet`, `stage_N/scheduler` and, for
-super-resolution, `stage_N/image_noising_scheduler`. `Stage` is the one meaning
-of a stage: training and sampling both go through `network` and `condition`.
+`Stage` is the one meaning of a stage: training and sampling both go through
+`network` and `condition`. `pretrained` reads a cascade from its files.
 """
 
 import dataclasses
@@ -14,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax import errors, rng
+from dbflax import rng
 from dbflax.diffusion import (
   guidance,
   lowres,
@@ -27,9 +25,8 @@ from dbflax.diffusion import (
 from dbflax.models import unet as unet_lib
 from dbflax.text import t5
 from dbflax.text import tokenizer as tokenizer_lib
-from dbflax.weights import diffusers
+from dbflax.weights import files
 
-ASSETS = pathlib.Path(__file__).parent / 'assets'
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 
 Image = Float[Array, 'B H W C']
@@ -71,7 +68,18 @@ jax.tree_util.register_dataclass(Conditioning, ['image', 'label'], [])
 
 @dataclasses.dataclass(frozen=True)
 class Cascade:
-  folder: pathlib.Path
+  """A cascade's configuration; its parameters stay in their files.
+
+  Attributes:
+    folders: 'text_encoder' or a stage → the folder that has it (`unet/`, …).
+    wanted: which kind of its weight files to read.
+    tokenizer: of the text encoder.
+    encoder: of the prompts.
+    stages: the stages by name, from the lowest.
+  """
+
+  folders: dict[str, pathlib.Path]
+  wanted: files.Format
   tokenizer: tokenizer_lib.Tokenizer
   encoder: t5.T5Encoder
   stages: dict[str, Stage]
@@ -207,71 +215,6 @@ def make_sampler(stage: Stage, options: Sampling) -> Callable:
   return draw
 
 
-def load(
-  folder: str | pathlib.Path = '', stages=STAGES, options: dict | None = None
-) -> Cascade:
-  """Reads a cascade's configuration; parameters come by `load_params`.
-
-  Args:
-    folder: a cascade directory; '' is the embedded toybox and a bare name
-      the embedded cascade of that name ('tiny').
-    stages: names of the stages wanted.
-    options: stage name → {'dtype': …, 'remat': …} for its U-Net.
-
-  Raises:
-    UserError: if the folder is not a cascade directory or lacks a stage.
-  """
-  folder = resolve(folder)
-  encoder = t5.from_config(
-    diffusers.read_json(folder / 'text_encoder/config.json')
-  )
-  return Cascade(
-    folder,
-    tokenizer_lib.Tokenizer(folder / 'tokenizer/spiece.model'),
-    encoder,
-    {n: load_stage(folder / n, **(options or {}).get(n, {})) for n in stages},
-  )
-
-
-def resolve(folder: str | pathlib.Path) -> pathlib.Path:
-  """The directory that a configuration's `cascade.path` means."""
-  folder = str(folder) or 'toybox'
-  embedded = ASSETS / folder
-  path = embedded if embedded.is_dir() else pathlib.Path(folder)
-  if not path.is_dir():
-    raise errors.UserError(
-      f'cascade.path {folder!r} is not a directory; give a cascade directory, '
-      "'' for the embedded toybox or 'tiny' for the test cascade."
-    )
-  return path
-
-
-def load_stage(folder: pathlib.Path, **options) -> Stage:
-  """A stage from its folder; `options` are those of `unet.from_config`."""
-  noising = folder / 'image_noising_scheduler/scheduler_config.json'
-  scheduler_config = diffusers.read_json(
-    folder / 'scheduler/scheduler_config.json'
-  )
-  kind = scheduler_config.get('prediction_type', 'epsilon')
-  if kind not in process.PREDICTIONS:
-    raise errors.UserError(
-      f'{folder}/scheduler: prediction_type {kind!r} is unknown; '
-      f'known: {", ".join(process.PREDICTIONS)}.'
-    )
-  lowres_schedule = None
-  if noising.exists():
-    lowres_schedule = schedule_lib.from_config(diffusers.read_json(noising))
-  return Stage(
-    folder.name,
-    unet_lib.from_config(
-      diffusers.read_json(folder / 'unet/config.json'), **options
-    ),
-    schedule_lib.from_config(scheduler_config),
-    lowres_schedule,
-    scheduler_config,
-  )
-
-
 def init_stage(stage: Stage, key) -> dict:
   """Fresh parameters; under `jax.eval_shape` only their shapes."""
   unet = stage.unet
@@ -289,27 +232,3 @@ def init_stage(stage: Stage, key) -> dict:
 def init_encoder(encoder: t5.T5Encoder, key) -> dict:
   ids = jnp.zeros((1, 1), jnp.int32)
   return encoder.init(key, ids, ids)['params']
-
-
-def load_params(cascade: Cascade, name: str) -> dict:
-  """Parameters (host, float32) of 'text_encoder' or of a stage."""
-  key = jax.random.key(0)
-  if name == 'text_encoder':
-    shapes = jax.eval_shape(lambda k: init_encoder(cascade.encoder, k), key)
-    return diffusers.read_params(cascade.folder / name, shapes)
-  stage = cascade.stages[name]
-  shapes = jax.eval_shape(lambda k: init_stage(stage, k), key)
-  return diffusers.read_params(cascade.folder / name / 'unet', shapes)
-
-
-def files(cascade: Cascade, name: str) -> dict[str, pathlib.Path]:
-  """Every file that says what a network is: weights, sizes, schedules, words.
-
-  Results of a step depend on all of them, so their fingerprints go together.
-  """
-  folder = cascade.folder / name
-  sub = folder if name == 'text_encoder' else folder / 'unet'
-  found = [*folder.rglob('*.json'), diffusers.weights_file(sub)]
-  if name == 'text_encoder':
-    found.append(cascade.folder / 'tokenizer/spiece.model')
-  return {str(path.relative_to(cascade.folder)): path for path in found}

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, sharding
+from dbflax import cascade, errors, pretrained, sharding
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
 from dbflax.toybox import vocabulary
+from dbflax.weights import files
 
 # The paper's range of rare tokens, for T5's own vocabulary.
 _T5_RARE_IDS = (5000, 10001)
@@ -60,35 +61,45 @@ class Job:
     fill = lambda t: prompts.fill(t, self.identifier.text, self.noun)
     return [fill(template) for template in self.config.sample.prompts]
 
+  def texts(self) -> list[str]:
+    """Every text that the run will need, with the empty prompt."""
+    return ['', self.instance_prompt, self.prior_prompt, *self.prompts()]
+
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network: its weights and configuration."""
-    files = cascade.files(self.model, name)
+    found = pretrained.sources(self.model, name)
     return workdir_lib.fingerprint(
-      {name: _file_fingerprint(path) for name, path in files.items()}
+      {name: _file_fingerprint(path) for name, path in found.items()}
     )
 
-  def place(self, params: dict) -> dict:
-    """Host parameters onto the mesh, where training has them too.
+  def load_params(self, name: str, tuned: pathlib.Path | None = None) -> dict:
+    """A stage's parameters on the mesh, where training has them too.
 
     One placement for all, so that a sampler is compiled once for previews
     while training and for the samples after.
     """
-    return jax.device_put(params, sharding.shard_tree(params, self.mesh))
+    return pretrained.load_params(self.model, name, self.mesh, tuned=tuned)
 
   def embed(self, texts: Sequence[str]) -> np.ndarray:
-    """Embeddings [N, L, D]; T5 is loaded only if one is not cached yet."""
-    length = self.config.text.max_length
+    """Embeddings [N, L, D]; T5 is loaded only if one is not cached yet.
+
+    It is split over all devices, however the U-Nets lie, and gone before one
+    of them is loaded: T5-XXL is larger than most.
+    """
+    length, model = self.config.text.max_length, self.model
 
     def encode(missing):
-      params = jax.device_put(cascade.load_params(self.model, 'text_encoder'))
-      tokenizer = self.model.tokenizer
+      mesh = sharding.make_mesh(data=1, fsdp=jax.device_count())
+      params = pretrained.load_params(
+        model, 'text_encoder', mesh, dtype=model.encoder.dtype
+      )
       return embed.embed(
-        self.model.encoder, params, tokenizer, missing, max_length=length
+        model.encoder, params, model.tokenizer, missing, max_length=length
       )
 
     return embed.cached(
       self.work.embeddings,
-      self.weights('text_encoder'),
+      f'{self.weights("text_encoder")} {model.encoder.dtype}',
       encode,
       self.model.tokenizer,
       texts,
@@ -125,11 +136,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   Raises:
     UserError: bad cascade, photos, identifier or workdir.
   """
-  options = {
-    name: {'dtype': config[name].dtype, 'remat': config[name].remat}
-    for name in config.cascade.stages
-  }
-  model = cascade.load(config.cascade.path, config.cascade.stages, options)
+  model = open_cascade(config, config.cascade.stages)
   _check_crops(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subject = config.subject
@@ -144,6 +151,22 @@ def start(config, work: workdir_lib.Workdir) -> Job:
     for name, stage in model.stages.items()
   }
   return Job(config, work, model, photos, identifier, samplers, mesh)
+
+
+def open_cascade(config, stages: Sequence[str]) -> cascade.Cascade:
+  """The cascade that the config names, with some of its stages."""
+  options = {
+    name: {'dtype': config[name].dtype, 'remat': config[name].remat}
+    for name in stages
+  }
+  where = config.cascade
+  return pretrained.load(
+    where.path,
+    stages,
+    {**options, 'text_encoder': {'dtype': config.text.dtype}},
+    elsewhere={name: where[name] for name in ('text_encoder', *cascade.STAGES)},
+    wanted=files.Format(where.variant, where.allow_pickle),
+  )
 
 
 def _check_crops(config, model: cascade.Cascade) -> None:

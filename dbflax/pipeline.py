@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, rng
+from dbflax import cascade, errors, pretrained, rng
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import report as report_lib
@@ -22,7 +22,7 @@ from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
-from dbflax.weights import diffusers
+from dbflax.weights import diffusers, files
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
 def identifier(config, work: workdir_lib.Workdir) -> None:
   """Prints candidates for the identifier with their ids; writes nothing."""
   del work
-  tokenizer = cascade.load(config.cascade.path, stages=()).tokenizer
+  tokenizer = job_lib.open_cascade(config, stages=()).tokenizer
   for found in job_lib.find_identifiers(config, tokenizer, count=10):
     pieces = ' '.join(tokenizer.piece(i) for i in found.ids)
     print(f'{found.text:12s} ids {list(found.ids)}  pieces {pieces}')
@@ -73,7 +73,7 @@ def pretrain(config, work: workdir_lib.Workdir) -> None:
   """Trains or measures one part of a cascade (configs/toybox.py)."""
   work.claim()
   if config.target == 'measure':
-    folder = cascade.resolve(config.out)
+    folder = pretrained.resolve(config.out)
     measure.run(config, folder, work.root / 'measure')
     return
   folder = pathlib.Path(config.out or work.root / 'cascade')
@@ -85,10 +85,12 @@ def pretrain(config, work: workdir_lib.Workdir) -> None:
 
 
 def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
-  """The job, with its photos and identifier written down."""
+  """The job, with its photos, identifier and embeddings written down."""
   job = job_lib.start(config, work)
   _write_photos(job)
   _write_identifier(job)
+  # All at once: the text encoder is loaded a single time.
+  job.embed(job.texts())
   return job
 
 
@@ -156,7 +158,7 @@ def _draw_prior(job: job_lib.Job) -> None:
     prior_lib.draw(
       folder,
       cascade.make_sampler(stage, sampling),
-      job.place(cascade.load_params(job.model, stage.name)),
+      job.load_params(stage.name),
       text,
       null_text,
       seed=job.config.seed,
@@ -202,7 +204,7 @@ def _train(job: job_lib.Job, name: str) -> None:
     [null_text] = job.embed([''])
     params = finetune.run(
       job.model.stages[name],
-      cascade.load_params(job.model, name),
+      pretrained.load_params(job.model, name),
       config[name],
       instance,
       _class_examples(job) if with_prior else None,
@@ -250,28 +252,18 @@ def _preview(
   images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
 
 
-def _load_tuned(job: job_lib.Job, name: str) -> dict:
-  """A stage's fine-tuned parameters, or the pre-trained if it is not tuned."""
-  if not job.config[name].train:
-    return cascade.load_params(job.model, name)
-  stage = job.model.stages[name]
-  shapes = jax.eval_shape(
-    lambda key: cascade.init_stage(stage, key), jax.random.key(0)
-  )
-  return diffusers.read_params(job.work.stage(name) / 'unet', shapes)
-
-
 def _sample(job: job_lib.Job) -> None:
   """Every prompt through all stages."""
   config, names = job.config, list(job.model.stages)
   tuned = {
-    name: diffusers.weights_file(job.work.stage(name) / 'unet')
-    if config[name].train
-    else job.weights(name)
+    name: job.work.stage(name) / 'unet' if config[name].train else None
     for name in names
   }
   inputs = {
-    'weights': tuned,
+    'weights': {
+      name: files.find(folder) if folder else job.weights(name)
+      for name, folder in tuned.items()
+    },
     'prompts': job.prompts(),
     'sample': config.sample.to_dict(),
     'seed': config.seed,
@@ -285,7 +277,7 @@ def _sample(job: job_lib.Job) -> None:
     sample_lib.draw(
       folder,
       job.samplers,
-      lambda name: job.place(_load_tuned(job, name)),
+      lambda name: job.load_params(name, tuned[name]),
       np.repeat(np.stack(text), count, axis=0),
       null_text,
       seed=config.seed,

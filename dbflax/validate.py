@@ -57,6 +57,11 @@ RULES = (
     lambda value: len(value) > 0 and tuple(value) == STAGES[: len(value)],
     f'the first one, two or three of {STAGES}',
   ),
+  Rule(
+    'cascade.variant',
+    lambda value: value.replace('_', '').isalnum() or not value,
+    "a word such as 'fp16', or '' for the plain weights",
+  ),
   Rule('subject.photos', bool, 'a folder, tfds:NAME:SPLIT or toybox:NAME'),
   Rule(
     'subject.class_noun',

@@ -14,13 +14,14 @@ everything else. Nothing is reused because a file exists: a step is skipped
 only if its manifest lists the same inputs and every file with its checksum.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,16 +78,25 @@ def file_fingerprint(path) -> str:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def atomic_write(path, content: bytes) -> None:
-  """Writes a file that is, at any moment, absent, the old one or complete."""
+@contextlib.contextmanager
+def atomic_path(path) -> Iterator[pathlib.Path]:
+  """A file to write to, which becomes `path` when all went well.
+
+  So `path` is, at any moment, absent, the old one or complete.
+  """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(f'.{path.name}{PARTIAL}')
-  with open(partial, 'wb') as file:
-    file.write(content)
-    file.flush()
+  yield partial
+  with open(partial, 'rb') as file:
     os.fsync(file.fileno())
   os.replace(partial, path)
+
+
+def atomic_write(path, content: bytes) -> None:
+  """Writes a whole file, or none."""
+  with atomic_path(path) as partial:
+    partial.write_bytes(content)
 
 
 def write_json(path, value) -> None:

@@ -65,12 +65,12 @@ def quick():
 def tiny_folder(tmp_path_factory):
   """A cascade directory of 16 → 32 → 64 pixels, without weights."""
   from configs import toybox
-  from dbflax import cascade
+  from dbflax import pretrained
   from dbflax.train import pretrain
 
   folder = tmp_path_factory.mktemp('tiny')
   architecture = toybox.get_config('tiny').architecture.to_dict()
-  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  spiece = pretrained.ASSETS / 'toybox/tokenizer/spiece.model'
   pretrain.prepare(folder, architecture, spiece)
   return folder
 
@@ -78,9 +78,9 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture(scope='session')
 def tiny(tiny_folder):
   """That cascade."""
-  from dbflax import cascade
+  from dbflax import pretrained
 
-  return cascade.load(tiny_folder)
+  return pretrained.load(tiny_folder)
 
 
 @pytest.fixture(scope='session')

@@ -22,7 +22,7 @@ LAYERS = (
     *('text.*', 'data.*', 'checkpoints', 'evaluate.*', 'toybox.*'),
     'weights.*',
   ),
-  ('cascade', 'train.state', 'train.optimizer'),
+  ('cascade', 'pretrained', 'train.state', 'train.optimizer'),
   ('train.step',),
   ('train.*', 'prior', 'sample', 'plan', 'report', 'job'),
   ('pipeline',),
@@ -55,7 +55,7 @@ SEAMS = (
   ),
   (
     '*',
-    ('torch*', 'diffusers*', 'tensorflow', 'tensorflow.*'),
+    ('torchvision*', 'diffusers*', 'tensorflow', 'tensorflow.*'),
     'the reference libraries are for tests; a user has none of them',
   ),
 )
@@ -63,6 +63,8 @@ SEAMS = (
 # Packages that only the modules named may import.
 OWNERS = {
   'orbax': ('checkpoints',),
+  'torch': ('weights.pickled',),
+  'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.features'),
   'ml_collections': ('main',),
   'absl.flags': ('main', 'toybox.*'),

@@ -1,17 +1,14 @@
 """Truths of stages and cascades, on the tiny cascade."""
 
 import dataclasses
-import json
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax import cascade, errors
+from dbflax import cascade
 from dbflax.diffusion import lowres, sampler
-from dbflax.weights import diffusers
 
 
 def _normal(seed, *shape):
@@ -154,66 +151,6 @@ def test_an_image_is_the_same_in_any_batch():
   assert len({float(s[0, 0]) for s in streams}) == 3
 
 
-def test_a_stage_is_what_its_files_say(tiny):
-  base, middle, top = (tiny.stages[name] for name in cascade.STAGES)
-  assert [s.resolution for s in (base, middle, top)] == [16, 32, 64]
-  assert not base.is_super_resolution
-  assert middle.is_super_resolution
-  assert top.is_super_resolution
-  assert base.prediction_type == 'sample'
-  assert base.schedule.num_steps == 1000
-
-
-def test_only_the_stages_wanted_are_read(tiny_folder):
-  assert cascade.load(tiny_folder, stages=()).stages == {}
-  options = {'stage_2': {'dtype': jnp.bfloat16, 'remat': True}}
-  one = cascade.load(tiny_folder, ('stage_2',), options).stages
-  assert list(one) == ['stage_2']
-  assert one['stage_2'].unet.dtype == jnp.bfloat16
-  assert one['stage_2'].unet.remat
-
-
-def test_parameters_are_found_in_the_cascades_folder(
-  tiny, random_params, tmp_path
-):
-  moved = cascade.Cascade(tmp_path, *list(vars(tiny).values())[1:])
-  key = jax.random.key(0)
-  written = {
-    'text_encoder': jax.eval_shape(
-      lambda k: cascade.init_encoder(tiny.encoder, k), key
-    ),
-    'stage_1': jax.eval_shape(
-      lambda k: cascade.init_stage(tiny.stages['stage_1'], k), key
-    ),
-  }
-  for seed, (name, shapes) in enumerate(written.items()):
-    params = random_params(shapes, seed)
-    folder = tmp_path / name / ('unet' if name != 'text_encoder' else '')
-    diffusers.write_params(folder, params, np.float32)
-    found = cascade.load_params(moved, name)
-    jax.tree.map(np.testing.assert_array_equal, found, params)
-
-
-def test_a_networks_files_are_all_that_its_results_depend_on():
-  model = cascade.load('tiny')
-  assert set(cascade.files(model, 'stage_2')) == {
-    'stage_2/unet/config.json',
-    'stage_2/unet/diffusion_pytorch_model.safetensors',
-    'stage_2/scheduler/scheduler_config.json',
-    'stage_2/image_noising_scheduler/scheduler_config.json',
-  }
-
-
-def test_an_unknown_cascade_is_refused():
-  with pytest.raises(errors.UserError, match='no-such.*not a directory'):
-    cascade.resolve('no-such')
-
-
-def test_a_folder_that_is_no_cascade_is_refused(tmp_path):
-  with pytest.raises(errors.UserError, match='config.json is missing'):
-    cascade.load(tmp_path)
-
-
 def test_denoiser_grid_and_sampler_fit_each_other(v_stage, fake_network):
   """v = 0 means standing still; a DDIM step turns by cos of its angle."""
   stage = v_stage
@@ -225,12 +162,3 @@ def test_denoiser_grid_and_sampler_fit_each_other(v_stage, fake_network):
   angle = np.arctan2(stage.schedule.sigma(times), stage.schedule.alpha(times))
   expected = x * np.prod(np.cos(np.diff(angle)))
   np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_an_unknown_prediction_type_is_refused(tmp_path):
-  shutil.copytree(cascade.ASSETS / 'tiny/stage_1', tmp_path / 'stage_1')
-  path = tmp_path / 'stage_1/scheduler/scheduler_config.json'
-  config = json.loads(path.read_text())
-  path.write_text(json.dumps({**config, 'prediction_type': 'flow'}))
-  with pytest.raises(errors.UserError, match="'flow' is unknown.*epsilon"):
-    cascade.load_stage(tmp_path / 'stage_1')

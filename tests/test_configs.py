@@ -97,6 +97,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'name': 'a/b',
     'seed': -1,
     'cascade.stages': ('stage_1', 'stage_3'),
+    'cascade.variant': '../x',
     'subject.photos': '',
     'subject.class_noun': '',
     'subject.crop': 'left',
@@ -130,6 +131,7 @@ def test_every_field_is_checked_or_free():
   """A new number cannot come without a rule for it."""
   free = {
     *('compilation_cache', 'cascade.path', 'subject.identifier'),
+    *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
     *('identifier.seed', 'prior.prompt'),
   }
   unruled = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dbflax import cascade, main
+from dbflax import cascade, main, pretrained
 from dbflax import workdir as workdir_lib
 from dbflax.train import loop, step
 
@@ -86,7 +86,7 @@ def test_instance_and_prior_losses_are_logged_apart(finished):
 @pytest.mark.parametrize('name', STAGES)
 def test_every_unet_tensor_changes(finished, name):
   """Every layer is trained (paper, section 3.2)."""
-  before = weights(cascade.ASSETS / 'tiny', name)
+  before = weights(pretrained.ASSETS / 'tiny', name)
   after = weights(finished, name)
   assert before.keys() == after.keys()
   same = [n for n in before if np.array_equal(before[n], after[n])]
@@ -96,10 +96,10 @@ def test_every_unet_tensor_changes(finished, name):
 def test_text_encoder_stays_as_it_was(finished):
   """It is frozen: no result holds it, and it still is what was recorded."""
   assert not list(finished.rglob('*text_encoder*'))
-  model = cascade.load('tiny', stages=())
+  model = pretrained.load('tiny', stages=())
   now = {
     name: workdir_lib.file_fingerprint(path)
-    for name, path in cascade.files(model, 'text_encoder').items()
+    for name, path in pretrained.sources(model, 'text_encoder').items()
   }
   assert set(now) == {
     *('text_encoder/config.json', 'text_encoder/model.safetensors'),
@@ -158,7 +158,7 @@ def test_class_images_follow_prompt_and_weights(finished, tmp_path):
   """They are redrawn when what they depend on changes, and only then."""
   folder, changed = tmp_path / 'run', tmp_path / 'cascade'
   shutil.copytree(finished, folder)
-  shutil.copytree(cascade.ASSETS / 'tiny', changed)
+  shutil.copytree(pretrained.ASSETS / 'tiny', changed)
   shutil.copytree(
     finished / 'stage_1/unet', changed / 'stage_1/unet', dirs_exist_ok=True
   )

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from dbflax import errors, workdir
 from dbflax.models import blocks
 from dbflax.toybox import scene
-from dbflax.weights import diffusers
+from dbflax.weights import diffusers, files
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'assets/toybox/oracle'
 RESOLUTION = 64
@@ -144,7 +144,7 @@ def load(folder: pathlib.Path = FOLDER) -> Oracle:
   Raises:
     UserError: files are missing or damaged, or the words are not toybox's.
   """
-  config = diffusers.read_json(folder / 'config.json')
+  config = files.read_json(folder / 'config.json')
   words = {name: tuple(table) for name, table in config['words'].items()}
   if words != QUESTIONS:
     changed = sorted(

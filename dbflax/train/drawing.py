@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float, Int, Key
 
-from dbflax import cascade, rng
+from dbflax import cascade, pretrained, rng
 from dbflax.text import embed
 from dbflax.toybox import scene, stream
 
@@ -41,7 +41,7 @@ def keys(seed: int, stream_name: str, count: int) -> Key[Array, ' N']:
 
 def encoder(model: cascade.Cascade, max_length: int) -> Encode:
   """prompts → their embeddings."""
-  params = jax.device_put(cascade.load_params(model, 'text_encoder'))
+  params = jax.device_put(pretrained.load_params(model, 'text_encoder'))
   return functools.partial(
     embed.embed, model.encoder, params, model.tokenizer, max_length=max_length
   )
@@ -56,7 +56,7 @@ def sampler(
 ) -> Draw:
   """Samples of one stage; super-resolution is given the lower pictures."""
   sample = cascade.make_sampler(model.stages[name], options)
-  params = jax.device_put(cascade.load_params(model, name))
+  params = jax.device_put(pretrained.load_params(model, name))
   [null_text] = encode([''])
 
   def draw(prompts, keys, low=None):

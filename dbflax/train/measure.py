@@ -28,7 +28,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, workdir
+from dbflax import cascade, errors, pretrained, workdir
 from dbflax.data import images
 from dbflax.evaluate import lpips
 from dbflax.toybox import oracle as oracle_lib
@@ -62,7 +62,7 @@ class _Bench:
     self.options = config.measure
     self.max_length = config.max_length
     self.folder = folder
-    self.model = cascade.load(folder)
+    self.model = pretrained.load(folder)
     self.draw = functools.cache(self._sampler)
 
   @functools.cached_property
@@ -88,7 +88,7 @@ class _Bench:
     files = lambda name: (
       self.folder / name
       if name == 'oracle'
-      else cascade.files(self.model, name)
+      else pretrained.sources(self.model, name)
     )
     return workdir.fingerprint({name: files(name) for name in _USES[part]})
 

@@ -15,7 +15,15 @@ import shutil
 import jax
 import jax.numpy as jnp
 
-from dbflax import cascade, checkpoints, errors, rng, sharding, workdir
+from dbflax import (
+  cascade,
+  checkpoints,
+  errors,
+  pretrained,
+  rng,
+  sharding,
+  workdir,
+)
 from dbflax.data import batches
 from dbflax.toybox import stream
 from dbflax.train import (
@@ -27,7 +35,7 @@ from dbflax.train import (
   step,
 )
 from dbflax.train import state as state_lib
-from dbflax.weights import diffusers
+from dbflax.weights import diffusers, files
 
 
 def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
@@ -38,7 +46,7 @@ def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
   """
   for name, content in architecture.items():
     path = folder / f'{name}.json'
-    if path.exists() and diffusers.read_json(path) != content:
+    if path.exists() and files.read_json(path) != content:
       raise errors.UserError(
         f'{path} differs from config.architecture; remove {folder} or choose '
         'another config.out.'
@@ -60,24 +68,24 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
   if config.target == 'oracle':
     pretrain_oracle.run(config, folder / 'oracle', work)
     return
-  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  spiece = pretrained.ASSETS / 'toybox/tokenizer/spiece.model'
   prepare(folder, config.architecture.to_dict(), spiece)
   if config.target == 'text_encoder':
-    model = cascade.load(folder, stages=())
+    model = pretrained.load(folder, stages=())
     params = pretrain_text.run(config, model, work)
     diffusers.write_params(folder / 'text_encoder', params)
     return
   options = {config.target: {'dtype': config[config.target].dtype}}
-  model = cascade.load(folder, stages=(config.target,), options=options)
+  model = pretrained.load(folder, stages=(config.target,), options=options)
   params = _train_stage(config, model, work)
   diffusers.write_params(folder / config.target / 'unet', params)
 
 
 def initialise(config, folder: pathlib.Path) -> None:
   """Writes a cascade with fresh weights: what tests fine-tune."""
-  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  spiece = pretrained.ASSETS / 'toybox/tokenizer/spiece.model'
   prepare(folder, config.architecture.to_dict(), spiece)
-  model = cascade.load(folder)
+  model = pretrained.load(folder)
   root = jax.random.key(config.seed)
   params = cascade.init_encoder(model.encoder, rng.key(root, 'text_encoder'))
   diffusers.write_params(folder / 'text_encoder', loop.host(params))
@@ -156,14 +164,14 @@ def _fingerprint(config, model: cascade.Cascade) -> str:
       'architecture': {k: v for k, v in files if k.startswith(config.target)},
       'seed': config.seed,
       'start': _weights(config[config.target].start),
-      'text_encoder': cascade.files(model, 'text_encoder'),
+      'text_encoder': pretrained.sources(model, 'text_encoder'),
     }
   )
 
 
 def _weights(folder: str):
   """The weights file that a training starts from, for the fingerprint."""
-  return diffusers.weights_file(pathlib.Path(folder)) if folder else None
+  return files.find(pathlib.Path(folder)) if folder else None
 
 
 def _phase(phases: list[dict], number: int) -> dict:
@@ -177,7 +185,7 @@ def _phase(phases: list[dict], number: int) -> dict:
 
 def _batches(config, model, stage: cascade.Stage, phases: list[dict]):
   """(make_batch(step) → Batch, the empty prompt's embedding [L, D])."""
-  params = jax.device_put(cascade.load_params(model, 'text_encoder'))
+  params = jax.device_put(pretrained.load_params(model, 'text_encoder'))
   root = jax.random.key(config.seed)
   encode = jax.jit(lambda ids: model.encoder.apply({'params': params}, *ids))
   draw = jax.jit(stream.scenes, static_argnums=2)

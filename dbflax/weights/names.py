@@ -41,23 +41,47 @@ def to_name(path: str) -> str:
   return _INDEX.sub(r'\1.\2', name).replace('/', '.')
 
 
-def to_flax(path: str, tensor: np.ndarray) -> np.ndarray:
-  """A torch tensor in the layout of the parameter at `path`.
+def _torch_axes(path: str, ndim: int) -> tuple[int, ...]:
+  """Which axis of the parameter at `path` each of torch's axes is.
 
-  Convolutions [O, I, H, W] → [H, W, I, O]; matrices [O, I] → [I, O]; the
-  shortcut's 1×1 convolution [O, I, 1, 1] → [I, O], as it is a matrix here.
+  Convolutions [O, I, H, W] ↔ [H, W, I, O]; matrices [O, I] ↔ [I, O].
   """
   if not path.endswith('/kernel'):
-    return tensor
-  if path.endswith('conv_shortcut/kernel'):
-    return tensor[:, :, 0, 0].T
-  return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+    return tuple(range(ndim))
+  return (3, 2, 0, 1) if ndim == 4 else (1, 0)
+
+
+def _is_pointwise(path: str) -> bool:
+  """A 1×1 convolution [O, I, 1, 1] for torch, a matrix [I, O] here."""
+  return path.endswith('conv_shortcut/kernel')
+
+
+def to_flax(path: str, tensor: np.ndarray) -> np.ndarray:
+  """A torch tensor in the layout of the parameter at `path`."""
+  if _is_pointwise(path):
+    tensor = tensor[:, :, 0, 0]
+  axes = _torch_axes(path, tensor.ndim)
+  return tensor.transpose(np.argsort(axes))
 
 
 def to_torch(path: str, array: np.ndarray) -> np.ndarray:
   """The inverse of `to_flax`."""
-  if not path.endswith('/kernel'):
-    return array
-  if path.endswith('conv_shortcut/kernel'):
-    return array.T[:, :, None, None]
-  return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+  tensor = array.transpose(_torch_axes(path, array.ndim))
+  return tensor[:, :, None, None] if _is_pointwise(path) else tensor
+
+
+def torch_shape(path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+  """The shape that torch gives to a parameter of `shape`."""
+  turned = tuple(shape[axis] for axis in _torch_axes(path, len(shape)))
+  return turned + (1, 1) if _is_pointwise(path) else turned
+
+
+def torch_index(path: str, index: tuple) -> tuple:
+  """Where in torch's tensor a part `index` of the parameter lies.
+
+  `to_flax(path, tensor[torch_index(path, index)])` is
+  `to_flax(path, tensor)[index]`, but only the part has to be read.
+  """
+  turned = tuple(index[axis] for axis in _torch_axes(path, len(index)))
+  whole = (slice(None),) * 2
+  return turned + whole if _is_pointwise(path) else turned

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dbflax import cascade, rng
+from dbflax import pretrained, rng
 from dbflax.data import images
 from dbflax.toybox import oracle as oracle_lib
 from dbflax.toybox import scene
@@ -24,7 +24,7 @@ def sheet(request):
   key = rng.key(jax.random.key(0), 'sheets', number)
   scenes = sheets.held_out_scenes(request.param, shown, key)
   render = drawing.renderer(SIDE, len(shown))
-  path = cascade.ASSETS / f'toybox/sheets/{request.param}.png'
+  path = pretrained.ASSETS / f'toybox/sheets/{request.param}.png'
   return request.param, shown, render(scenes), np.asarray(Image.open(path))
 
 

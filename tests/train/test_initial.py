@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import toybox
-from dbflax import cascade, errors
+from dbflax import cascade, errors, pretrained
 from dbflax.models import unet as unet_lib
 from dbflax.train import initial
 
@@ -16,7 +16,7 @@ from dbflax.train import initial
 @pytest.fixture(scope='module')
 def enlarged():
   """(output, lower image, its noisy neighbour's output) of a fresh stage_2."""
-  stage = cascade.load('tiny', ('stage_2',)).stages['stage_2']
+  stage = pretrained.load('tiny', ('stage_2',)).stages['stage_2']
   params = initial.parameters(stage, jax.random.key(0))
   normal = lambda seed, *shape: jax.random.normal(jax.random.key(seed), shape)
   # As smooth and as bright as pictures are.
@@ -46,7 +46,7 @@ def test_the_variance_starts_in_the_middle(enlarged):
 
 
 def test_the_base_starts_at_zero():
-  stage = cascade.load('tiny', ('stage_1',)).stages['stage_1']
+  stage = pretrained.load('tiny', ('stage_1',)).stages['stage_1']
   params = initial.parameters(stage, jax.random.key(0))
   assert not np.any(params['conv_out']['kernel'])
 
@@ -54,7 +54,7 @@ def test_the_base_starts_at_zero():
 def test_a_level_too_narrow_is_refused():
   files = toybox.get_config('tiny').architecture.to_dict()
   config = files['stage_2/unet/config'] | {'norm_num_groups': 2}
-  stage = cascade.load('tiny', ('stage_2',)).stages['stage_2']
+  stage = pretrained.load('tiny', ('stage_2',)).stages['stage_2']
   stage = dataclasses.replace(stage, unet=unet_lib.from_config(config))
   with pytest.raises(errors.UserError, match='8 channels in one norm group'):
     initial.parameters(stage, jax.random.key(0))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import toybox
-from dbflax import cascade, errors
+from dbflax import cascade, errors, pretrained
 from dbflax.data import images
 from dbflax.evaluate import lpips
 from dbflax.train import drawing, measure, measure_table
@@ -46,7 +46,7 @@ def _run(only, out):
   config.measure.sr.stage_2.count = 2
   config.measure.sr.stage_3.count = 1
   config.measure.only = only
-  measure.run(config, cascade.ASSETS / 'tiny', out)
+  measure.run(config, pretrained.ASSETS / 'tiny', out)
   return json.loads((out / 'measure.json').read_text())
 
 

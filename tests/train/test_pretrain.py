@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import toybox
-from dbflax import cascade, errors, workdir
+from dbflax import errors, pretrained, workdir
 from dbflax.diffusion import lowres
 from dbflax.toybox import stream
 from dbflax.train import loop, pretrain
@@ -41,11 +41,11 @@ def trained(tmp_path_factory):
 
 
 def test_what_is_written_is_a_cascade(trained):
-  model = cascade.load(trained / 'cascade', ('stage_1', 'stage_2'))
+  model = pretrained.load(trained / 'cascade', ('stage_1', 'stage_2'))
   for name in ('text_encoder', 'stage_1', 'stage_2'):
-    params = cascade.load_params(model, name)
+    params = pretrained.load_params(model, name)
     assert params
-  out = cascade.load_params(model, 'stage_1')['conv_out']['kernel']
+  out = pretrained.load_params(model, 'stage_1')['conv_out']['kernel']
   assert np.abs(out).max() > 0  # It begins at zero.
 
 
