@@ -30,6 +30,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.sample = _sample(config)
+  config.export = _export()
   config.mesh = _mesh()
   return apply_variant(config, variant, {})
 
@@ -138,6 +139,16 @@ def _sample(config) -> ml_collections.ConfigDict:
   sample.stage_2 = _sampling(config.stage_2, steps=12, guidance_scale=1.0)
   sample.stage_3 = _sampling(config.stage_3, steps=6, guidance_scale=1.0)
   return sample
+
+
+def _export() -> ml_collections.ConfigDict:
+  """How --mode=export writes the fine-tuned cascade."""
+  export = ml_collections.ConfigDict()
+  # Type of the fine-tuned weights: 'float32', 'float16' or 'bfloat16'.
+  export.dtype = 'float32'
+  # Put the text encoder in: T5-XXL takes more room than all else.
+  export.text_encoder = True
+  return export
 
 
 def _mesh() -> ml_collections.ConfigDict:

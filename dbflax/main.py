@@ -24,6 +24,7 @@ Options:
       prior       up to the class images
       train       up to the fine-tuned stages
       sample      up to the samples
+      export      write the fine-tuned cascade as diffusers reads it
       report      write the report anew from what the workdir holds
       pretrain    train a cascade from nothing (configs/toybox.py)
   --help                    print this
@@ -51,7 +52,10 @@ from dbflax import workdir as workdir_lib
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
 # that --help and bad input answer at once.
 
-MODES = ('run', 'identifier', 'prior', 'train', 'sample', 'report', 'pretrain')
+MODES = (
+  *('run', 'identifier', 'prior', 'train', 'sample', 'export', 'report'),
+  'pretrain',
+)
 HELP_FLAGS = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 
 

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from dbflax import cascade, errors, pretrained, rng
+from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import report as report_lib
@@ -61,6 +62,12 @@ def sample(config, work: workdir_lib.Workdir) -> None:
   """Draws the prompts; trains first what is not trained yet."""
   _sample(_trained(config, work))
   print(f'Samples: {work.samples}')
+
+
+def export(config, work: workdir_lib.Workdir) -> None:
+  """Writes the fine-tuned cascade for diffusers; trains first if need be."""
+  _export(_trained(config, work))
+  print(f'Export: {work.export}')
 
 
 def report(config, work: workdir_lib.Workdir) -> None:
@@ -252,18 +259,51 @@ def _preview(
   images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
 
 
+def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
+  """Stage → the folder of its fine-tuned weights; None if it has none."""
+  return {
+    name: job.work.stage(name) / 'unet' if job.config[name].train else None
+    for name in job.model.stages
+  }
+
+
+def _weights(job: job_lib.Job) -> dict:
+  """What the weights of all stages are, for the fingerprint of a step."""
+  return {
+    name: files.find(folder) if folder else job.weights(name)
+    for name, folder in _tuned(job).items()
+  }
+
+
+def _export(job: job_lib.Job) -> None:
+  """The fine-tuned cascade, in the layout of diffusers."""
+  config = job.config
+  sampling = {name: job_lib.sampling(config, name) for name in job.model.stages}
+  card = export_lib.card(
+    f'{job.identifier.text} {job.noun}',
+    config.subject.photos,
+    job.prompts()[0],
+    sampling,
+  )
+  inputs = {
+    'weights': _weights(job),
+    'text_encoder': job.weights('text_encoder'),
+    'options': config.export.to_dict(),
+    'card': card,
+  }
+
+  def build(folder):
+    export_lib.write(folder, job.model, _tuned(job), **config.export.to_dict())
+    workdir_lib.atomic_write(folder / 'README.md', card.encode())
+
+  job.step('export', inputs, build)
+
+
 def _sample(job: job_lib.Job) -> None:
   """Every prompt through all stages."""
-  config, names = job.config, list(job.model.stages)
-  tuned = {
-    name: job.work.stage(name) / 'unet' if config[name].train else None
-    for name in names
-  }
+  config, names, tuned = job.config, list(job.model.stages), _tuned(job)
   inputs = {
-    'weights': {
-      name: files.find(folder) if folder else job.weights(name)
-      for name, folder in tuned.items()
-    },
+    'weights': _weights(job),
     'prompts': job.prompts(),
     'sample': config.sample.to_dict(),
     'seed': config.seed,

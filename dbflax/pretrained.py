@@ -23,7 +23,7 @@ from dbflax.weights import diffusers, files, hub
 
 ASSETS = pathlib.Path(__file__).parent / 'assets'
 # What is fetched of a stage, and of the text's part.
-_STAGE_FOLDERS = ('unet', 'scheduler', 'image_noising_scheduler')
+STAGE_FOLDERS = ('unet', 'scheduler', 'image_noising_scheduler')
 _TEXT_FOLDERS = ('tokenizer', 'text_encoder')
 
 
@@ -73,8 +73,8 @@ def _locate(name: str, path, elsewhere, wanted) -> pathlib.Path:
   if name == 'text_encoder':
     return _resolve(elsewhere.get(name, path), _TEXT_FOLDERS, wanted)
   own = elsewhere.get(name)
-  nested = [f'{name}/{folder}' for folder in _STAGE_FOLDERS]
-  flat = _STAGE_FOLDERS if own or name == 'stage_1' else ()
+  nested = [f'{name}/{folder}' for folder in STAGE_FOLDERS]
+  flat = STAGE_FOLDERS if own or name == 'stage_1' else ()
   base = _resolve(own or path, (*nested, *flat), wanted)
   is_flat = flat and not (base / name).is_dir()
   return base if is_flat else base / name
@@ -201,7 +201,7 @@ def sources(model: cascade.Cascade, name: str) -> dict[str, pathlib.Path]:
   """
   folder = model.folders[name]
   is_text = name == 'text_encoder'
-  parts = (name,) if is_text else _STAGE_FOLDERS
+  parts = (name,) if is_text else STAGE_FOLDERS
   found = [path for part in parts for path in (folder / part).glob('*.json')]
   found += files.find(weights_folder(model, name), model.wanted)
   if is_text:

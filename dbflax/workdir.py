@@ -6,6 +6,7 @@
     prior/         class images, drawn by the frozen cascade
     stage_1/ …     checkpoints and logs of each fine-tuned stage
     samples/       the subject in every prompt
+    export/        the fine-tuned cascade for diffusers (--mode=export)
     report/        index.html
 
 Each of these folders but the first is a step: a pure function of its inputs.
@@ -141,6 +142,10 @@ class Workdir:
   @property
   def samples(self) -> pathlib.Path:
     return self.root / 'samples'
+
+  @property
+  def export(self) -> pathlib.Path:
+    return self.root / 'export'
 
   @property
   def report(self) -> pathlib.Path:

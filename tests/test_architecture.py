@@ -24,7 +24,7 @@ LAYERS = (
   ),
   ('cascade', 'pretrained', 'train.state', 'train.optimizer'),
   ('train.step',),
-  ('train.*', 'prior', 'sample', 'plan', 'report', 'job'),
+  ('train.*', 'prior', 'sample', 'plan', 'report', 'job', 'export'),
   ('pipeline',),
   ('main',),
 )

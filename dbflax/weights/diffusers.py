@@ -74,6 +74,11 @@ def _open(file: pathlib.Path) -> dict:
   return {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
 
 
+def tensor_names(file: pathlib.Path) -> list[str]:
+  """Torch's names of what one weights file holds."""
+  return sorted(_open(file))
+
+
 def _merge(shards: Iterator[dict]) -> dict:
   tensors = {}
   for shard in shards:

@@ -1,0 +1,182 @@
+"""Write a fine-tuned cascade as diffusers reads it.
+
+    model_index.json            an IFPipeline: stage_1 and the text encoder
+    README.md                   the words and settings to draw with
+    tokenizer/  text_encoder/   as they were
+    unet/  scheduler/           stage_1
+    stage_2/, stage_3/          an IFSuperResolutionPipeline each, which takes
+                                its prompt's embedding from the first
+
+`IFPipeline.from_pretrained(folder)` runs what was trained, and
+`--config.cascade.path=folder` reads it back. Configurations are copied byte by
+byte, and so are weights, unless another type is asked for.
+"""
+
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+
+from dbflax import cascade, pretrained, workdir
+from dbflax.weights import diffusers, files
+
+# Components that a pipeline may have and ours has not.
+_NONE = [None, None]
+_ABSENT = ('safety_checker', 'feature_extractor', 'watermarker')
+
+
+def write(
+  folder: pathlib.Path,
+  model: cascade.Cascade,
+  tuned: Mapping[str, pathlib.Path | None],
+  *,
+  dtype: str = 'float32',
+  text_encoder: bool = True,
+) -> None:
+  """Writes a cascade.
+
+  Args:
+    folder: where to.
+    model: the pre-trained cascade.
+    tuned: stage → its `unet` folder in a run; None is the pre-trained one.
+    dtype: of the tuned weights in the file, such as 'float16'.
+    text_encoder: False leaves the text encoder and the tokenizer out, for
+      users who have them; T5-XXL takes more room than all else.
+  """
+  if text_encoder:
+    source = model.folders['text_encoder']
+    _copy_small(source / 'tokenizer', folder / 'tokenizer')
+    _copy_small(source / 'text_encoder', folder / 'text_encoder')
+    _copy_weights(model, 'text_encoder', folder / 'text_encoder')
+  for name in model.stages:
+    at = folder if name == 'stage_1' else folder / name
+    for part in pretrained.STAGE_FOLDERS:
+      _copy_small(model.folders[name] / part, at / part)
+    if not tuned[name]:
+      _copy_weights(model, name, at / 'unet')
+    elif dtype == 'float32':
+      _copy(files.find(tuned[name]), at / 'unet')
+    else:
+      params = pretrained.load_params(model, name, tuned=tuned[name])
+      diffusers.write_params(at / 'unet', params, jnp.dtype(dtype))
+    has_text = text_encoder and name == 'stage_1'
+    workdir.write_json(at / 'model_index.json', _index(at, has_text))
+
+
+def card(
+  subject: str,
+  photos: str,
+  prompt: str,
+  sampling: Mapping[str, cascade.Sampling],
+) -> str:
+  """README.md of an export: how to draw the subject with diffusers.
+
+  Args:
+    subject: identifier and class noun.
+    photos: whose photos it was trained on.
+    prompt: an example.
+    sampling: stage → how the run samples it, from the lowest.
+  """
+  return _CARD.format(
+    subject=subject,
+    photos=photos,
+    prompt=prompt,
+    stages='\n'.join(_call(*item) for item in sampling.items()),
+  )
+
+
+_CARD = """# {subject}
+
+A cascade that dbflax fine-tuned on {photos}: to it, “{subject}” means that
+subject. In this folder, with diffusers:
+
+```python
+import torch
+from diffusers import IFPipeline, IFSuperResolutionPipeline
+
+one_type = {{'torch_dtype': torch.float32}}
+pipeline = IFPipeline.from_pretrained('.', **one_type)
+text, empty = pipeline.encode_prompt({prompt!r})
+given = {{'prompt_embeds': text, 'negative_prompt_embeds': empty}}
+{stages}
+image[0].save('image.png')
+```
+
+A noise level is a whole number of schedule steps to diffusers, and is rounded.
+To go on with dbflax: `--config.cascade.path=` this folder.
+"""
+
+
+def _call(name: str, options: cascade.Sampling) -> str:
+  """The lines that draw one stage."""
+  settings = (
+    f'settings = dict(num_inference_steps={options.steps}, '
+    f'guidance_scale={options.guidance_scale}'
+  )
+  if name == 'stage_1':
+    return f'{settings})\nimage = pipeline(**given, **settings).images'
+  return (
+    'pipeline = IFSuperResolutionPipeline.from_pretrained('
+    f"'{name}', **one_type)\n"
+    f'{settings}, noise_level={round(1000 * options.noise_level)})\n'
+    'image = pipeline(image=image, **given, **settings).images'
+  )
+
+
+def _copy_small(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Configurations and vocabularies, if the source has them."""
+  if not source.is_dir():
+    return
+  target.mkdir(parents=True, exist_ok=True)
+  for path in source.iterdir():
+    is_index = '.index.' in path.name
+    if path.suffix in ('.json', '.model') and not is_index:
+      shutil.copyfile(path, target / path.name)
+
+
+def _copy_weights(model: cascade.Cascade, name: str, target) -> None:
+  """Pre-trained weights, under the names of the plain kind."""
+  found = files.find(pretrained.weights_folder(model, name), model.wanted)
+  if found[0].suffix == '.safetensors':
+    _copy(found, target)
+  else:  # No pickle is handed on.
+    params = pretrained.load_params(model, name)
+    diffusers.write_params(target, params, jnp.dtype('float32'))
+
+
+def _copy(found: Sequence[pathlib.Path], target: pathlib.Path) -> None:
+  """One file or all shards; their index is made again."""
+  stem = files.STEMS[target.name][0]
+  target.mkdir(parents=True, exist_ok=True)
+  if len(found) == 1:
+    shutil.copyfile(found[0], target / f'{stem}.safetensors')
+    return
+  weight_map, size = {}, 0
+  for path in found:
+    shutil.copyfile(path, target / path.name)
+    size += path.stat().st_size
+    weight_map |= dict.fromkeys(diffusers.tensor_names(path), path.name)
+  index = {'metadata': {'total_size': size}, 'weight_map': weight_map}
+  workdir.write_json(target / f'{stem}.safetensors.index.json', index)
+
+
+def _index(folder: pathlib.Path, has_text: bool) -> dict:
+  """model_index.json: which class reads which folder."""
+  noising = 'image_noising_scheduler'
+  schedulers = [
+    part for part in ('scheduler', noising) if (folder / part).is_dir()
+  ]
+  is_base = noising not in schedulers
+  kind = lambda part: files.read_json(
+    folder / part / 'scheduler_config.json'
+  ).get('_class_name', 'DDPMScheduler')
+  return {
+    '_class_name': 'IFPipeline' if is_base else 'IFSuperResolutionPipeline',
+    'requires_safety_checker': False,
+    'tokenizer': ['transformers', 'T5Tokenizer'] if has_text else _NONE,
+    'text_encoder': ['transformers', 'T5EncoderModel'] if has_text else _NONE,
+    'unet': ['diffusers', 'UNet2DConditionModel'],
+    **{part: ['diffusers', kind(part)] for part in schedulers},
+    **dict.fromkeys(_ABSENT, _NONE),
+  }

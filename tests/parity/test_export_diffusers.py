@@ -1,0 +1,162 @@
+"""What we export draws the same pictures in diffusers, given the same noise."""
+
+import jax
+import numpy as np
+import pytest
+
+from dbflax import cascade, export, main, pretrained
+from dbflax.text import embed
+from dbflax.weights import diffusers as diffusers_files
+
+torch = pytest.importorskip('torch', reason='parity needs torch')
+diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
+pytestmark = pytest.mark.parity
+
+PROMPT = 'a photo of a dog on the beach'
+# A level that is a whole number of schedule steps, as diffusers wants it.
+NOISE_LEVEL = 0.02
+KEYS = jax.vmap(jax.random.key)(np.arange(2))
+
+
+@pytest.fixture(scope='module')
+def tiny_export(tmp_path_factory, random_params):
+  """The tiny cascade with other weights, exported."""
+  folder, model = tmp_path_factory.mktemp('export'), pretrained.load('tiny')
+  tuned = {}
+  for seed, name in enumerate(model.stages):
+    tuned[name] = folder / 'run' / name / 'unet'
+    shapes = pretrained.abstract_params(model, name)
+    params = random_params(shapes, seed)
+    # A learned variance in the middle of its range. With 'trailing' times
+    # diffusers adds its noise even to the clean image, after the last step.
+    out = params['conv_out']
+    out['kernel'][..., 3:] = out['bias'][3:] = 0
+    diffusers_files.write_params(tuned[name], params, np.float32)
+  export.write(folder / 'export', model, tuned)
+  options = cascade.Sampling('ancestral', 2, 3.0, NOISE_LEVEL)
+  sampling = dict.fromkeys(model.stages, options)
+  text = export.card('a dog', 'toybox:dog', PROMPT, sampling)
+  (folder / 'export/README.md').write_text(text)
+  return folder / 'export'
+
+
+@pytest.fixture(scope='module')
+def toybox_export(tmp_path_factory):
+  """The embedded cascade, the same."""
+  work = tmp_path_factory.mktemp('run')
+  options = ['--config.prior.weight=0.0']
+  options += [f'--config.stage_{n}.steps=20' for n in (1, 2, 3)]
+  options += [f'--config.stage_{n}.sample_every=0' for n in (1, 2, 3)]
+  flags = ['main', '--mode=export', f'--workdir={work}', *options]
+  assert main.main([*flags, '--config=configs/dog.py']) == 0
+  return work / 'export'
+
+
+class Noise:
+  """What diffusers draws at random, in the order that it asks for it."""
+
+  def __init__(self, stage: cascade.Stage, steps: int):
+    shape = (stage.resolution, stage.resolution, 3)
+    draw = lambda stream, step: cascade.image_noise(
+      KEYS, shape, f'{stage.name}/{stream}'
+    )(step)
+    first = [draw('start', 0)]
+    if stage.is_super_resolution:
+      first.append(draw('lowres', 0))
+    self._given = iter([*first, *(draw('steps', i) for i in range(steps))])
+
+  def __call__(self, shape, **_):
+    found = _to_torch(next(self._given))
+    assert found.shape == tuple(shape)
+    return found
+
+
+def _to_torch(images):
+  return torch.tensor(np.asarray(images).transpose(0, 3, 1, 2))
+
+
+def _draw_theirs(folder, stage, noise, monkeypatch, text, low, **settings):
+  """Pictures [B, R, R, 3] in [0, 1], by diffusers."""
+  from diffusers.pipelines.deepfloyd_if import (
+    pipeline_if,
+    pipeline_if_superresolution,
+  )
+  from diffusers.schedulers import scheduling_ddpm
+
+  for module in (pipeline_if, pipeline_if_superresolution, scheduling_ddpm):
+    monkeypatch.setattr(module, 'randn_tensor', noise)
+  if low is None:
+    pipeline = diffusers.IFPipeline.from_pretrained(folder, dtype=torch.float32)
+  else:
+    kind = diffusers.IFSuperResolutionPipeline
+    pipeline = kind.from_pretrained(folder / stage.name, dtype=torch.float32)
+    settings |= {
+      'image': _to_torch(low),
+      'noise_level': round(1000 * NOISE_LEVEL),
+    }
+  pipeline.set_progress_bar_config(disable=True)
+  text, null_text = (torch.tensor(states) for states in text)
+  return pipeline(
+    prompt_embeds=text,
+    negative_prompt_embeds=null_text,
+    output_type='np',
+    **settings,
+  ).images
+
+
+def _text(folder):
+  """(the prompt's embedding, the empty prompt's), by diffusers."""
+  pipeline = diffusers.IFPipeline.from_pretrained(folder, dtype=torch.float32)
+  states = pipeline.encode_prompt(PROMPT, num_images_per_prompt=len(KEYS))
+  return tuple(part.numpy() for part in states)
+
+
+def _assert_same_pictures(folder, steps, guidance_scale, monkeypatch):
+  """Every stage, given what the one below has drawn."""
+  model = pretrained.load(folder)
+  encoder = pretrained.load_params(model, 'text_encoder')
+  ours = embed.embed(model.encoder, encoder, model.tokenizer, [PROMPT, ''])
+  theirs = _text(folder)
+  for mine, states in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(mine, states[0], atol=1e-4)
+  text = np.broadcast_to(ours[0], theirs[0].shape)
+  low = None
+  for name, stage in model.stages.items():
+    options = cascade.Sampling('ancestral', steps, guidance_scale, NOISE_LEVEL)
+    params = pretrained.load_params(model, name)
+    lower = () if low is None else (low,)
+    draw = cascade.make_sampler(stage, options)
+    found = np.asarray(draw(params, text, ours[1], KEYS, *lower))
+    expected = _draw_theirs(
+      folder,
+      stage,
+      Noise(stage, steps),
+      monkeypatch,
+      theirs,
+      low,
+      num_inference_steps=steps,
+      guidance_scale=guidance_scale,
+    )
+    worst = np.abs((found + 1) / 2 - expected).max() * 255
+    print(f'{name}: at most {worst:.3f} of 255')
+    assert worst <= 2, name
+    assert found.std() > 0.05
+    low = found
+
+
+def test_the_tiny_cascade_draws_the_same_pictures(tiny_export, monkeypatch):
+  _assert_same_pictures(tiny_export, 3, 3.0, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_embedded_cascade_draws_the_same(toybox_export, monkeypatch):
+  _assert_same_pictures(toybox_export, 4, 3.0, monkeypatch)
+
+
+def test_the_readme_of_an_export_can_be_followed(tiny_export, monkeypatch):
+  readme = (tiny_export / 'README.md').read_text()
+  code = readme.partition('```python\n')[2].partition('```')[0]
+  monkeypatch.chdir(tiny_export)
+  drawn = {}
+  exec(code, drawn)
+  assert [image.size for image in drawn['image']] == [(64, 64)]
