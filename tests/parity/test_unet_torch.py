@@ -1,9 +1,12 @@
 """The U-Net against diffusers' UNet2DConditionModel, random weights.
 
 The two are given the same weights through `weights.names`, so these tests
-prove the names and layouts too.
+prove the names and layouts too. Between them the four configurations hold
+every kind of block, with and without resampling, under both settings of
+`resnet_skip_time_act`.
 """
 
+import copy
 import functools
 
 import flax
@@ -51,17 +54,14 @@ _SUPER = {
   'resnet_out_scale_factor': 1.4142271248762552,
   'mid_block_scale_factor': 1.4142271248762552,
 }
+_ATTENTIVE = {
+  'down_block_types': ['SimpleCrossAttnDownBlock2D'] * 2,
+  'up_block_types': ['SimpleCrossAttnUpBlock2D'] * 2,
+}
 # The shapes of the three stages, small. (config, image size, text length)
 CONFIGS = {
-  'IF-I': (
-    {
-      **_BASE,
-      'down_block_types': ['SimpleCrossAttnDownBlock2D'] * 2,
-      'up_block_types': ['SimpleCrossAttnUpBlock2D'] * 2,
-    },
-    (16, 16),
-    77,
-  ),
+  'IF-I': ({**_BASE, **_ATTENTIVE}, (16, 16), 77),
+  'IF-I, residual levels': (_BASE, (8, 8), 5),
   'IF-II': (
     {**_BASE, **_SUPER, 'layers_per_block': [1, 2]},
     (8, 8),
@@ -72,6 +72,7 @@ CONFIGS = {
     {
       **_BASE,
       **_SUPER,
+      **_ATTENTIVE,
       'only_cross_attention': True,
       'mid_block_only_cross_attention': False,
       'act_fn': 'silu',
@@ -84,13 +85,17 @@ CONFIGS = {
 
 @functools.cache
 def _pair(name):
-  """(torch's model, ours, parameters); no weight is zero or one."""
+  """(torch's model, ours, parameters), at the scale torch initialises them.
+
+  Gains and biases are moved away from one and zero.
+  """
   config = CONFIGS[name][0]
   torch.manual_seed(0)
   model = diffusers.UNet2DConditionModel(**config).eval()
   with torch.no_grad():
     for parameter in model.parameters():
-      parameter.add_(torch.randn_like(parameter) * 0.05)
+      if parameter.ndim == 1:
+        parameter.add_(torch.randn_like(parameter) * 0.1)
   return model, unet_lib.from_config(dict(model.config)), _to_flax(model)
 
 
@@ -120,6 +125,7 @@ def _inputs(name, size=None, length=None):
 def _run_torch(model, inputs):
   """(output as NHWC, input that takes a gradient)."""
   x, t, text, level = (None if a is None else torch.tensor(a) for a in inputs)
+  x, text = (a.to(model.dtype) for a in (x, text))
   x = x.permute(0, 3, 1, 2).contiguous().requires_grad_()
   text.requires_grad_()
   output = model(x, t, text, class_labels=level).sample
@@ -171,14 +177,44 @@ def _assert_gradients(model, grads):
     assert error <= 1e-4, f'{path}: {error:.2g}'
 
 
-@pytest.mark.parametrize(('size', 'length'), [((16, 8), 20)])
-def test_other_sizes_and_text_lengths_equal_diffusers(size, length, quick):
-  model, unet, params = _pair('IF-II')
-  inputs = _inputs('IF-II', size, length)
+@pytest.mark.parametrize(
+  ('name', 'size', 'length'),
+  [
+    ('IF-I', (8, 8), 1),
+    ('IF-I, residual levels', (24, 16), 77),
+    ('IF-II', (16, 8), 20),
+    ('IF-II', (32, 32), 77),
+    ('IF-III', (16, 16), 128),
+  ],
+)
+def test_other_sizes_and_text_lengths_equal_diffusers(
+  name, size, length, quick
+):
+  model, unet, params = _pair(name)
+  inputs = _inputs(name, size, length)
   expected = _run_torch(model, inputs)[0].detach().numpy()
   args = ({'params': params}, *inputs)
   output = quick(unet.apply, *args)(*args)
   _assert_close(output, expected)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_bfloat16_is_near_diffusers_in_float32(name, quick):
+  """As near as diffusers' own bfloat16, whose roundings fall elsewhere.
+
+  Float32 is the truth; single pixels may be further off than the root mean
+  square.
+  """
+  model, unet, params = _pair(name)
+  inputs = _inputs(name)
+  expected = _run_torch(model, inputs)[0].detach().numpy()
+  distance = lambda x: np.linalg.norm(x - expected) / np.linalg.norm(expected)
+  args = ({'params': params}, *inputs)
+  found = distance(quick(unet.clone(dtype=jnp.bfloat16).apply, *args)(*args))
+  assert 0 < found <= 2e-2, f'{found:.2g}'
+  rounded = copy.deepcopy(model).to(torch.bfloat16)
+  theirs = distance(_run_torch(rounded, inputs)[0].detach().float().numpy())
+  assert found <= 1.25 * theirs, f'{found:.2g}, diffusers {theirs:.2g}'
 
 
 @pytest.mark.parametrize('name', CONFIGS)
