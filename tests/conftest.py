@@ -1,5 +1,7 @@
 """Fixtures for all tests."""
 
+import functools
+import json
 import os
 import pathlib
 
@@ -105,3 +107,36 @@ def random_params():
     return jax.tree_util.tree_map_with_path(one, shapes)
 
   return draw
+
+
+@pytest.fixture(scope='session')
+def full_size():
+  """full_size(name) → (config, parameter count, {path: shape}) of ours.
+
+  Of the networks that deepfloyd.json lists; nothing is allocated.
+  """
+  import flax
+  import jax
+
+  from dbflax import cascade
+  from dbflax.models import unet
+  from dbflax.text import t5
+
+  path = pathlib.Path(__file__).parent / 'weights/deepfloyd.json'
+  networks = json.loads(path.read_text())
+
+  def init(config):
+    if config.get('model_type') == 't5':
+      return functools.partial(cascade.init_encoder, t5.from_config(config))
+    stage = cascade.Stage('', unet.from_config(config), None, None, {})
+    return functools.partial(cascade.init_stage, stage)
+
+  @functools.cache
+  def load(name):
+    network = networks[name]
+    tree = jax.eval_shape(init(network['config']), jax.random.key(0))
+    flat = flax.traverse_util.flatten_dict(tree, sep='/')
+    shapes = {path: leaf.shape for path, leaf in flat.items()}
+    return network['config'], network['parameters'], shapes
+
+  return load
