@@ -110,7 +110,8 @@ def _prior() -> ml_collections.ConfigDict:
   prior.count = 64
   # How many at once.
   prior.batch = 8
-  # 'ancestral' (the paper's), 'ddim' or 'dpmpp_2m'.
+  # 'ancestral' (the paper's), 'ddim', 'dpmpp_2m', or 'scheduler': the one
+  # that stage_1's scheduler_config.json names, with its settings.
   prior.sampler = 'ancestral'
   # Sampling steps for one class image.
   prior.steps = 32
@@ -212,7 +213,8 @@ def _stage(
 def _sampling(trained, steps, guidance_scale) -> ml_collections.ConfigDict:
   """How one stage is sampled."""
   sampling = ml_collections.ConfigDict()
-  # 'ancestral', 'ddim' or 'dpmpp_2m'.
+  # 'ancestral', 'ddim', 'dpmpp_2m', or 'scheduler': the one that the stage's
+  # scheduler_config.json names. All take their settings from that file.
   sampling.sampler = 'ddim'
   # Network evaluations per image.
   sampling.steps = steps

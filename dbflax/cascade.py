@@ -13,15 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dbflax import rng
-from dbflax.diffusion import (
-  guidance,
-  lowres,
-  process,
-  sampler,
-)
-from dbflax.diffusion import (
-  schedule as schedule_lib,
-)
+from dbflax.diffusion import guidance, lowres, sampler
+from dbflax.diffusion import schedule as schedule_lib
+from dbflax.diffusion import scheduler as scheduler_lib
 from dbflax.models import unet as unet_lib
 from dbflax.text import t5
 from dbflax.text import tokenizer as tokenizer_lib
@@ -38,17 +32,20 @@ class Stage:
 
   name: str
   unet: unet_lib.UNet
-  schedule: schedule_lib.Schedule
+  scheduler: scheduler_lib.Scheduler
   lowres_schedule: schedule_lib.Schedule | None
-  scheduler_config: dict
 
   @property
   def resolution(self) -> int:
     return self.unet.sample_size
 
   @property
+  def schedule(self) -> schedule_lib.Schedule:
+    return self.scheduler.schedule
+
+  @property
   def prediction_type(self) -> str:
-    return self.scheduler_config.get('prediction_type', 'epsilon')
+    return self.scheduler.prediction_type
 
   @property
   def is_super_resolution(self) -> bool:
@@ -143,26 +140,7 @@ def denoiser(
     )
     return jnp.concatenate([prediction, cond[..., c:]], axis=-1)
 
-  def denoise(x, t):
-    output = guided(x, t)
-    c = x.shape[-1]
-    x0 = process.to_x0(
-      stage.schedule, stage.prediction_type, output[..., :c], x, t
-    )
-    logit = output[..., c:] if output.shape[-1] > c else None
-    return sampler.Denoised(_threshold(stage, x0), logit)
-
-  return denoise
-
-
-def _threshold(stage: Stage, x0: Image) -> Image:
-  config = stage.scheduler_config
-  if config.get('thresholding'):
-    quantile = config.get('dynamic_thresholding_ratio', 0.995)
-    return guidance.dynamic_threshold(
-      x0, quantile, config.get('sample_max_value', 1.0)
-    )
-  return jnp.clip(x0, -1, 1) if config.get('clip_sample') else x0
+  return lambda x, t: stage.scheduler.denoised(guided(x, t), x, t)
 
 
 def image_noise(keys: Array, shape: tuple[int, ...], stream: str) -> Callable:
@@ -179,7 +157,7 @@ def image_noise(keys: Array, shape: tuple[int, ...], stream: str) -> Callable:
 class Sampling:
   """How a stage is sampled. `noise_level` matters to super-resolution."""
 
-  sampler: str = 'ancestral'
+  sampler: str = 'ancestral'  # or 'scheduler': what the stage's file says
   steps: int = 32
   guidance_scale: float = 1.0
   noise_level: float = 0.0
@@ -191,13 +169,10 @@ def make_sampler(stage: Stage, options: Sampling) -> Callable:
   text [B, L, D], null_text [L, D], keys [B], low [B, r, r, 3]; images
   [B, R, R, 3] in [-1, 1]. The whole trajectory is one scan in one jit.
   """
-  times = sampler.grid(
-    options.steps,
-    stage.schedule.num_steps,
-    stage.scheduler_config.get('timestep_spacing', 'leading'),
-  )
+  scheduler = stage.scheduler.using(options.sampler)
+  stage = dataclasses.replace(stage, scheduler=scheduler)
+  times = scheduler.times(options.steps)
   shape = (stage.resolution, stage.resolution, 3)
-  method = sampler.SAMPLERS[options.sampler]
 
   @jax.jit
   def draw(params, text, null_text, keys, low=None):
@@ -210,7 +185,7 @@ def make_sampler(stage: Stage, options: Sampling) -> Callable:
       stage, params, text, null_text, options.guidance_scale, conditioning
     )
     start, fresh = noise('start')(0), noise('steps')
-    return jnp.clip(method(stage.schedule, denoise, start, fresh, times), -1, 1)
+    return jnp.clip(scheduler.run(denoise, start, fresh, times), -1, 1)
 
   return draw
 

@@ -143,13 +143,10 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   photos = subjects.load(subject.photos, sizes, subject.crop)
   identifier = _identifier(config, model.tokenizer)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+  samplers = _samplers(config, model)
   work.claim()
   record = {**config.to_dict(), 'command': work.command}
   workdir_lib.write_json(work.root / 'config.json', record)
-  samplers = {
-    name: cascade.make_sampler(stage, sampling(config, name))
-    for name, stage in model.stages.items()
-  }
   return Job(config, work, model, photos, identifier, samplers, mesh)
 
 
@@ -179,6 +176,16 @@ def _check_crops(config, model: cascade.Cascade) -> None:
         f'{name}.crop={crop} must be a multiple of {unit} and at most '
         f'{stage.resolution}, the resolution of the stage, or 0 for all of it.'
       )
+
+
+def _samplers(config, model: cascade.Cascade) -> dict[str, Callable]:
+  """A sampler for each stage; UserError if a schedule has too few steps."""
+  base = model.stages['stage_1'].scheduler
+  base.using(config.prior.sampler).times(config.prior.steps)
+  return {
+    name: cascade.make_sampler(stage, sampling(config, name))
+    for name, stage in model.stages.items()
+  }
 
 
 def sampling(config, name: str) -> cascade.Sampling:

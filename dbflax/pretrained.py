@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dbflax import cascade, errors, sharding
-from dbflax.diffusion import process
-from dbflax.diffusion import schedule as schedule_lib
+from dbflax.diffusion import scheduler as scheduler_lib
 from dbflax.models import unet as unet_lib
 from dbflax.text import t5
 from dbflax.text import tokenizer as tokenizer_lib
@@ -104,26 +103,25 @@ def _resolve(path, folders, wanted) -> pathlib.Path:
 
 def load_stage(folder: pathlib.Path, name: str, **options) -> cascade.Stage:
   """A stage from its folder; `options` are those of `unet.from_config`."""
-  noising = folder / 'image_noising_scheduler/scheduler_config.json'
-  scheduler_config = files.read_json(folder / 'scheduler/scheduler_config.json')
-  kind = scheduler_config.get('prediction_type', 'epsilon')
-  if kind not in process.PREDICTIONS:
-    raise errors.UserError(
-      f'{folder}/scheduler: prediction_type {kind!r} is unknown; '
-      f'known: {", ".join(process.PREDICTIONS)}.'
-    )
+  noising = folder / 'image_noising_scheduler'
+  scheduler = _load_scheduler(folder / 'scheduler')
   lowres_schedule = None
   if noising.exists():
-    lowres_schedule = schedule_lib.from_config(files.read_json(noising))
-  return cascade.Stage(
-    name,
-    unet_lib.from_config(
-      files.read_json(folder / 'unet/config.json'), **options
-    ),
-    schedule_lib.from_config(scheduler_config),
-    lowres_schedule,
-    scheduler_config,
+    lowres_schedule = _load_scheduler(noising).schedule
+  unet = unet_lib.from_config(
+    files.read_json(folder / 'unet/config.json'), **options
   )
+  if scheduler.variance_type == 'learned_range' and unet.out_channels != 6:
+    raise errors.UserError(
+      f'{name} ({folder}): a variance_type of learned_range needs a U-Net of 6 '
+      f'out_channels, and it has {unet.out_channels}; make it fixed_small.'
+    )
+  return cascade.Stage(name, unet, scheduler, lowres_schedule)
+
+
+def _load_scheduler(folder: pathlib.Path) -> scheduler_lib.Scheduler:
+  path = folder / 'scheduler_config.json'
+  return scheduler_lib.from_config(files.read_json(path))
 
 
 def _check_fit(model: cascade.Cascade) -> None:

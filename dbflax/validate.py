@@ -10,7 +10,7 @@ from dbflax import errors
 
 # Named here as well as where they are implemented, because those modules
 # import JAX; a test keeps the two equal.
-SAMPLERS = ('ancestral', 'ddim', 'dpmpp_2m')
+SAMPLERS = ('scheduler', 'ancestral', 'ddim', 'dpmpp_2m')
 KINDS = ('rare', 'word', 'random')
 CROPS = ('centre', 'pad')
 STAGES = ('stage_1', 'stage_2', 'stage_3')

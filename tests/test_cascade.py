@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dbflax import cascade
-from dbflax.diffusion import lowres, sampler
+from dbflax.diffusion import lowres, sampler, scheduler
 
 
 def _normal(seed, *shape):
@@ -43,8 +43,10 @@ def _denoise(stage, scale, conditioning=None):
 def v_stage(tiny):
   """A base stage that predicts v."""
   stage = tiny.stages['stage_1']
-  config = {**stage.scheduler_config, 'prediction_type': 'v_prediction'}
-  return dataclasses.replace(stage, scheduler_config=config)
+  scheduler = dataclasses.replace(
+    stage.scheduler, prediction_type='v_prediction'
+  )
+  return dataclasses.replace(stage, scheduler=scheduler)
 
 
 def _v_to_x0(stage, v):
@@ -162,3 +164,18 @@ def test_denoiser_grid_and_sampler_fit_each_other(v_stage, fake_network):
   angle = np.arctan2(stage.schedule.sigma(times), stage.schedule.alpha(times))
   expected = x * np.prod(np.cos(np.diff(angle)))
   np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_sampler_scheduler_is_the_one_of_the_file(tiny, fake_network):
+  config = {'_class_name': 'DPMSolverMultistepScheduler'}
+  stage = dataclasses.replace(
+    tiny.stages['stage_1'], scheduler=scheduler.from_config(config)
+  )
+  keys = jax.random.split(jax.random.key(0), 2)
+
+  def draw(name):
+    sample = cascade.make_sampler(stage, cascade.Sampling(name, 3))
+    return sample({}, jnp.full((2, 4, 8), 0.2), jnp.zeros((4, 8)), keys)
+
+  np.testing.assert_array_equal(draw('scheduler'), draw('dpmpp_2m'))
+  assert jnp.abs(draw('scheduler') - draw('ddim')).max() > 1e-3

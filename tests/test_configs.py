@@ -148,7 +148,7 @@ def test_names_equal_those_of_the_code():
   from dbflax.diffusion import loss, sampler
   from dbflax.train import optimizer
 
-  assert set(validate.SAMPLERS) == set(sampler.SAMPLERS)
+  assert set(validate.SAMPLERS) == {'scheduler', *sampler.SAMPLERS}
   assert validate.OPTIMIZERS == optimizer.KINDS
   assert validate.WEIGHTINGS == loss.WEIGHTINGS
   assert set(validate.CROPS) == set(images.CROPS)

@@ -68,13 +68,24 @@ def test_a_folder_that_is_no_cascade_is_refused(tmp_path):
     pretrained.load(tmp_path)
 
 
-def test_an_unknown_prediction_type_is_refused(tmp_path):
-  shutil.copytree(pretrained.ASSETS / 'tiny/stage_1', tmp_path / 'stage_1')
-  path = tmp_path / 'stage_1/scheduler/scheduler_config.json'
-  config = json.loads(path.read_text())
-  path.write_text(json.dumps({**config, 'prediction_type': 'flow'}))
-  with pytest.raises(errors.UserError, match="'flow' is unknown.*epsilon"):
-    pretrained.load_stage(tmp_path / 'stage_1', 'stage_1')
+@pytest.mark.parametrize(
+  ('file', 'field', 'value', 'message'),
+  [
+    *(
+      (f'{folder}/scheduler_config.json', 'prediction_type', 'flow', "'flow'")
+      for folder in ('scheduler', 'image_noising_scheduler')
+    ),
+    ('unet/config.json', 'out_channels', 3, 'learned_range.*6.*has 3'),
+  ],
+)
+def test_a_stage_that_is_not_computed_is_refused(
+  tmp_path, file, field, value, message
+):
+  shutil.copytree(TINY / 'stage_2', tmp_path / 'stage_2')
+  path = tmp_path / 'stage_2' / file
+  path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+  with pytest.raises(errors.UserError, match=message):
+    pretrained.load_stage(tmp_path / 'stage_2', 'stage_2')
 
 
 def _pipelines(folder: pathlib.Path) -> dict[str, str]:

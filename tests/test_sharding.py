@@ -121,16 +121,18 @@ import jax.numpy as jnp
 from configs import toybox
 from dbflax import cascade, sharding
 from dbflax.models import unet
-from dbflax.diffusion import schedule
+from dbflax.diffusion import scheduler
 from dbflax.train import optimizer, step
 from dbflax.train import state as state_lib
 
 assert jax.device_count() == 8
 files = toybox.get_config('tiny').architecture.to_dict()
-noise = schedule.squaredcos_cap_v2(1000)
+noise = scheduler.from_config({
+  'beta_schedule': 'squaredcos_cap_v2', 'prediction_type': 'v_prediction',
+})
 stage = cascade.Stage(
-  'stage_2', unet.from_config(files['stage_2/unet/config']), noise, noise,
-  {'prediction_type': 'v_prediction'},
+  'stage_2', unet.from_config(files['stage_2/unet/config']), noise,
+  noise.schedule,
 )
 rng = np.random.default_rng(0)
 normal = lambda *shape: rng.normal(size=shape).astype(np.float32)

@@ -30,18 +30,41 @@ Denoiser = Callable[[Image, Float[Array, ' B']], Denoised]
 Noise = Callable[[Array], Image]
 
 
-def grid(num_steps: int, schedule_steps: int, spacing: str = 'leading'):
+SPACINGS = ('leading', 'trailing', 'linspace')
+
+
+def grid(
+  num_steps: int,
+  schedule_steps: int,
+  spacing: str = 'leading',
+  offset: int = 0,
+  used: int | None = None,
+) -> np.ndarray:
   """Times of `num_steps` steps, falling, with −1 at the end: [num_steps + 1].
 
-  'leading' (diffusers' default, IF): multiples of T // n. 'trailing' begins
-  at T − 1, better for few steps. 'linspace' spans 0 … T − 1.
+  'leading' (diffusers' default, IF): multiples of T // n, plus `offset`.
+  'trailing' begins at T − 1, better for few steps. 'linspace' spans
+  0 … T − 1. Only the first `used` of the T `schedule_steps` are gone through.
   """
-  t, n = schedule_steps, num_steps
+  t, n = used or schedule_steps, num_steps
   times = {
-    'leading': lambda: np.arange(n)[::-1] * (t // n),
-    'trailing': lambda: np.round(np.arange(t, 0, -t / n))[:n] - 1,
+    'leading': lambda: np.arange(n)[::-1] * (t // n) + offset,
+    'trailing': lambda: np.round(np.arange(t, 0, -schedule_steps / n))[:n] - 1,
     'linspace': lambda: np.linspace(0, t - 1, n)[::-1].round(),
   }[spacing]()
+  return np.append(times, -1).astype(np.float32)
+
+
+def karras(num_steps: int, schedule, rho: float = 7.0) -> np.ndarray:
+  """Times whose sigma / alpha is spaced as EDM's (2206.00364, eq. 5).
+
+  From T − 1 down to 0, most of them fractional, and −1: [num_steps + 1].
+  """
+  ends = np.array([schedule.num_steps - 1, 0], np.float32)
+  first, last = np.exp(-np.asarray(schedule.log_snr(ends), np.float64) / 2)
+  ramp = np.linspace(first ** (1 / rho), last ** (1 / rho), num_steps)
+  times = np.asarray(schedule.timestep(-2 * rho * np.log(ramp)))
+  times = np.clip(times, 0, schedule.num_steps - 1)
   return np.append(times, -1).astype(np.float32)
 
 
@@ -91,24 +114,39 @@ def ddim(
 
 
 def dpmpp_2m(
-  schedule, denoise: Denoiser, x: Image, noise: Noise, times
+  schedule,
+  denoise: Denoiser,
+  x: Image,
+  noise: Noise,
+  times,
+  order: int = 2,
+  solver_type: str = 'midpoint',
+  first_order_end: bool = False,
 ) -> Image:
   """DPM-Solver++(2M) (2211.01095, algorithm 2), deterministic.
 
-  lam = log(alpha / sigma); the first step and the last are of first order.
+    lam = log(alpha / sigma),  h = lam_s − lam_t,  phi = 1 − e^−h
+    x_s = sigma_s / sigma_t x_t + alpha_s (phi x_0 + w dx_0 / dlam)
+
+  with w = h phi / 2 (midpoint, the paper's) or h − phi (heun: the integral of
+  the slope, exactly). The first step is of first order, w = 0; so is a step to
+  the clean image, and the last one if `first_order_end`.
   """
   del noise
   half = lambda t: 0.5 * schedule.log_snr(t)
+  seconds = np.full(len(times) - 1, order == 2)
+  seconds[0] = False
+  seconds[-1] &= not first_order_end and times[-1] >= 0
 
   def step(carry, t, s, i):
     x, x0_before, h_before = carry
     x0 = denoise(x, jnp.full(x.shape[:1], t)).x0
     h = half(s) - half(t)
-    second_order = (i > 0) & (s >= 0)
-    slope = jnp.where(second_order, h / (2 * h_before), 0.0)
-    d = jnp.where(second_order, x0 + slope * (x0 - x0_before), x0)
-    ratio = schedule.sigma(s) / schedule.sigma(t)
-    x = ratio * x - schedule.alpha(s) * jnp.expm1(-h) * d
+    phi = -jnp.expm1(-h)
+    w = {'midpoint': h * phi / 2, 'heun': h - phi}[solver_type]
+    w = jnp.where(jnp.asarray(seconds)[i], w, 0.0)
+    d = phi * x0 + w * (x0 - x0_before) / h_before
+    x = schedule.sigma(s) / schedule.sigma(t) * x + schedule.alpha(s) * d
     return x, x0, h
 
   carry = (x, jnp.zeros_like(x), jnp.ones(()))

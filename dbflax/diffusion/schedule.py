@@ -7,7 +7,7 @@ the same functions serve a continuous noise level. Everything else follows:
     log_snr(t) = log(alpha² / sigma²),   falling in t
     timestep(log_snr) inverts it
 
-`from_config` reads a diffusers `scheduler_config.json`.
+`from_config` reads the fields of a diffusers `scheduler_config.json`.
 """
 
 import dataclasses
@@ -17,8 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-
-from dbflax import errors
 
 Time = Float[Array, '*B']
 
@@ -63,9 +61,15 @@ class Discrete(Schedule):
     return np.exp(log_alpha2), -np.expm1(log_alpha2)
 
   def variances(self, t: Time) -> tuple[Time, Time]:
-    steps = np.arange(-1, self.num_steps, dtype=np.float32)
+    at = jnp.asarray(t, jnp.float32) + 1
+    low = jnp.clip(jnp.floor(at), 0, self.num_steps - 1)
+    frac = jnp.clip(at - low, 0, 1)
+    low = low.astype(jnp.int32)
+    # Exact at both ends: a + frac (b − a) would lose alpha² at the last step,
+    # which is a thousandth of that before it.
+    between = lambda table: (1 - frac) * table[low] + frac * table[low + 1]
     alpha2, sigma2 = (jnp.asarray(v, jnp.float32) for v in self._table())
-    return jnp.interp(t, steps, alpha2), jnp.interp(t, steps, sigma2)
+    return between(alpha2), between(sigma2)
 
   def timestep(self, log_snr: Time) -> Time:
     alpha2, sigma2 = self._table()
@@ -115,23 +119,19 @@ def linear(num_steps: int, start: float, end: float) -> Discrete:
   return Discrete(num_steps, tuple(np.linspace(start, end, num_steps).tolist()))
 
 
-def from_config(config: dict) -> Schedule:
-  """The schedule of a `scheduler_config.json`.
+_KINDS = {
+  'squaredcos_cap_v2': lambda steps, start, end: squaredcos_cap_v2(steps),
+  'linear': linear,
+  # Ours, for training from scratch.
+  'cosine': lambda steps, start, end: Cosine(steps),
+}
+KINDS = tuple(_KINDS)
 
-  `beta_schedule` is 'squaredcos_cap_v2', 'linear', or (ours, for training
-  from scratch) 'cosine'.
-  """
-  steps = config.get('num_train_timesteps', 1000)
-  kind = config.get('beta_schedule', 'linear')
-  if kind == 'squaredcos_cap_v2':
-    return squaredcos_cap_v2(steps)
-  if kind == 'cosine':
-    return Cosine(steps)
-  if kind == 'linear':
-    return linear(
-      steps, config.get('beta_start', 1e-4), config.get('beta_end', 0.02)
-    )
-  raise errors.UserError(
-    f'scheduler_config.json: beta_schedule {kind!r} is unknown; '
-    'known: squaredcos_cap_v2, linear, cosine.'
+
+def from_config(config: dict) -> Schedule:
+  """The schedule of a `scheduler_config.json` whose kind is one of `KINDS`."""
+  return _KINDS[config.get('beta_schedule', 'linear')](
+    config.get('num_train_timesteps', 1000),
+    config.get('beta_start', 1e-4),
+    config.get('beta_end', 0.02),
   )

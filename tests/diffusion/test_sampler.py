@@ -9,6 +9,8 @@ solution and the true reverse process all have closed forms:
                      posterior variance + (alpha_s c)² s² sigma² / V_t)
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,11 +136,20 @@ def _error(run, steps):
   return float(jnp.abs(found - exact).max())
 
 
-@pytest.mark.parametrize(('name', 'order'), [('ddim', 1), ('dpmpp_2m', 2)])
-def test_the_error_falls_at_the_order_of_the_sampler(name, order):
+@pytest.mark.parametrize(
+  ('name', 'options', 'order'),
+  [
+    ('ddim', {}, 1),
+    ('dpmpp_2m', {}, 2),
+    ('dpmpp_2m', {'solver_type': 'heun'}, 2),
+    ('dpmpp_2m', {'order': 1}, 1),
+  ],
+)
+def test_the_error_falls_at_the_order_of_the_sampler(name, options, order):
   # More steps, and the second order would meet the rounding of float32.
   steps = np.array([64, 96, 128])
-  errors = np.log([_error(sampler.SAMPLERS[name], n) for n in steps])
+  run = functools.partial(sampler.SAMPLERS[name], **options)
+  errors = np.log([_error(run, n) for n in steps])
   rates = -np.diff(errors) / np.diff(np.log(steps))
   np.testing.assert_allclose(rates, order, atol=0.2)
 

@@ -65,7 +65,7 @@ def shapes():
   found = {}
   for stage in cascade.STAGES:
     unet = unet_lib.from_config(files[f'{stage}/unet/config'])
-    fake = cascade.Stage(stage, unet, None, None, {})
+    fake = cascade.Stage(stage, unet, None, None)
     found[stage] = jax.eval_shape(
       lambda k, s=fake: cascade.init_stage(s, k), key
     )
