@@ -201,6 +201,15 @@ def _stage(
   stage.keep = 1
   # Steps between small grids of samples; 0 is never.
   stage.sample_every = steps // 2
+  # Which parameters are trained: a regex searched in paths such as
+  # down_blocks_1/attentions_0/to_q/kernel; '' is all of them, as in the paper.
+  # Gradients, moments and averages of the others cost no memory: 'attentions'
+  # keeps about what matters to a new subject. Wants a larger learning rate.
+  stage.trainable = ''
+  stage.lora = _lora()
+  # Type in which matrices are stored that are not trained: 'bfloat16' halves
+  # their memory. Only with lora.rank or trainable.
+  stage.frozen_dtype = 'float32'
   # Recompute activations in the backward pass: less memory, more time.
   stage.remat = False
   # Type of the computation ('float32' or 'bfloat16'); parameters stay float32.
@@ -208,6 +217,24 @@ def _stage(
   # Mirror photos at random; not for subjects with writing or a left and right.
   stage.flip = False
   return stage
+
+
+def _lora() -> ml_collections.ConfigDict:
+  """Low-rank updates of matrices instead of all weights: least memory.
+
+  The stage's folder also gets them alone, for diffusers' load_lora_weights.
+  """
+  lora = ml_collections.ConfigDict()
+  # Rank of the updates; 0 is no LoRA, 4 to 32 are usual. Wants a learning rate
+  # about ten times as large as without.
+  lora.rank = 0
+  # Updates are scaled by alpha / rank, so that the learning rate can stay when
+  # the rank changes; 0 stands for the rank, a scale of 1.
+  lora.alpha = 0.0
+  # Which matrices get one: a regex searched in the paths of kernels. These are
+  # the projections of text and self-attention that diffusers trains in IF.
+  lora.targets = '/(to_q|to_k|to_v|to_out_0|add_k_proj|add_v_proj)/'
+  return lora
 
 
 def _sampling(trained, steps, guidance_scale) -> ml_collections.ConfigDict:

@@ -20,6 +20,7 @@ from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
 from dbflax.toybox import vocabulary
+from dbflax.train import adapt, finetune
 from dbflax.weights import files
 
 # The paper's range of rare tokens, for T5's own vocabulary.
@@ -138,6 +139,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   """
   model = open_cascade(config, config.cascade.stages)
   _check_crops(config, model)
+  _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subject = config.subject
   photos = subjects.load(subject.photos, sizes, subject.crop)
@@ -186,6 +188,18 @@ def _samplers(config, model: cascade.Cascade) -> dict[str, Callable]:
     name: cascade.make_sampler(stage, sampling(config, name))
     for name, stage in model.stages.items()
   }
+
+
+def _check_adaptations(config, model: cascade.Cascade) -> None:
+  """Raises UserError if what is to be trained is not in the network."""
+  key = jax.random.key(0)
+  for name, stage in model.stages.items():
+    if not config[name].train:
+      continue
+    adaptation = finetune.adaptation_of(name, config[name])
+    if adaptation is not adapt.EVERYTHING:  # looking for paths takes a while
+      init = functools.partial(cascade.init_stage, stage)
+      jax.eval_shape(adaptation.split, jax.eval_shape(init, key), key)
 
 
 def sampling(config, name: str) -> cascade.Sampling:

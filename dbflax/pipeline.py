@@ -23,7 +23,7 @@ from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
-from dbflax.weights import diffusers, files
+from dbflax.weights import diffusers, files, lora
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +189,10 @@ def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
 
 
 def _train(job: job_lib.Job, name: str) -> None:
-  """Fine-tunes one stage and leaves its weights in <workdir>/<stage>/unet."""
+  """Fine-tunes one stage: <workdir>/<stage>/unet, and lora if that is trained.
+
+  The U-Net is whole in any case, so that whatever comes next need not know.
+  """
   config = job.config
   if not config[name].train:
     return
@@ -209,7 +212,7 @@ def _train(job: job_lib.Job, name: str) -> None:
 
   def build(folder):
     [null_text] = job.embed([''])
-    params = finetune.run(
+    tuned = finetune.run(
       job.model.stages[name],
       pretrained.load_params(job.model, name),
       config[name],
@@ -224,7 +227,9 @@ def _train(job: job_lib.Job, name: str) -> None:
         _preview, job, name, instance, null_text, folder
       ),
     )
-    diffusers.write_params(folder / 'unet', params, dtype=np.float32)
+    diffusers.write_params(folder / 'unet', tuned.params, dtype=np.float32)
+    if tuned.lora is not None:
+      lora.write(folder / 'lora', tuned.lora)
 
   job.step(name, inputs, build)
 

@@ -18,6 +18,8 @@ from dbflax import errors
 AXES = ('data', 'fsdp')
 RULES = (
   (r'(conv_in|conv1|conv2|conv_out)/kernel$', P(None, None, None, 'fsdp')),
+  # The rank of a LoRA is too small to split; B is split as a kernel is.
+  (r'lora_A/kernel$', P('fsdp', None)),
   (r'kernel$', P(None, 'fsdp')),
   (r'positional_embedding$', P(None, 'fsdp')),
   (r'embedding$', P('fsdp', None)),

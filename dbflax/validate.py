@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import re
 import string
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -43,6 +44,14 @@ def _is_range(value) -> bool:
   return tuple(value) == (0, 0) or (
     len(value) == 2 and 0 <= value[0] < value[1]
   )
+
+
+def _is_regex(value) -> bool:
+  try:
+    re.compile(value)
+  except re.error:
+    return False
+  return True
 
 
 RULES = (
@@ -102,7 +111,17 @@ RULES = (
   Rule('*.keep', _at_least(1), 'at least 1 checkpoint'),
   Rule('*.sample_every', _at_least(0), '0 (never) or a number of steps'),
   _one_of('export.dtype', (*DTYPES, 'float16')),
-  _one_of('[!e]*.dtype', DTYPES),
+  _one_of('stage_?.dtype', DTYPES),
+  _one_of('text.dtype', DTYPES),
+  Rule('stage_?.trainable', _is_regex, "a regular expression or ''"),
+  Rule('*.lora.rank', _at_least(0), '0 (no LoRA) or a rank, such as 8'),
+  Rule('*.lora.alpha', _at_least(0), '0 (the rank) or more'),
+  Rule(
+    '*.lora.targets',
+    lambda value: bool(value) and _is_regex(value),
+    "a regular expression, such as 'to_q|to_v'",
+  ),
+  _one_of('*.frozen_dtype', DTYPES),
   _one_of('*.optimizer', OPTIMIZERS),
   _one_of('*.weighting', WEIGHTINGS),
   Rule('*.vlb_weight', _at_least(0), 'at least 0'),

@@ -22,7 +22,10 @@ LAYERS = (
     *('text.*', 'data.*', 'checkpoints', 'evaluate.*', 'toybox.*'),
     'weights.*',
   ),
-  ('cascade', 'pretrained', 'train.state', 'train.optimizer'),
+  (
+    *('cascade', 'pretrained', 'train.state', 'train.optimizer'),
+    'train.adapt',
+  ),
   ('train.step',),
   ('train.*', 'prior', 'sample', 'plan', 'report', 'job', 'export'),
   ('pipeline',),

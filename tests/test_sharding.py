@@ -39,6 +39,10 @@ def test_the_first_rule_that_matches_wins():
   pooled = 'add_embedding/pool/positional_embedding'
   assert sharding.spec(pooled, (1, 16), mesh) == P(None, 'fsdp')
   assert sharding.spec('a/norm1/scale', (16,), mesh) == P()
+  # A LoRA is split along its matrix, not along its rank.
+  factor_a, factor_b = ('a/to_q/lora_A/kernel', 'a/to_q/lora_B/kernel')
+  assert sharding.spec(factor_a, (8, 4), mesh) == P('fsdp', None)
+  assert sharding.spec(factor_b, (4, 8), mesh) == P(None, 'fsdp')
 
 
 def test_what_does_not_divide_is_replicated():

@@ -2,21 +2,24 @@
 
 The base learns photos beside class images (prior preservation). A
 super-resolution stage learns pairs (low, high) of the photos, conditioned as
-the sampler conditions it. Batch n is a function of (seed, n).
+the sampler conditions it. Batch n is a function of (seed, n). All of the
+network is trained, as in the paper, or a part of it, or a LoRA (train.adapt).
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
-from dbflax import cascade, checkpoints, rng, sharding
+from dbflax import cascade, checkpoints, errors, rng, sharding
 from dbflax.data import batches
-from dbflax.train import loop, optimizer, step
+from dbflax.train import adapt, loop, optimizer, step
 from dbflax.train import state as state_lib
 
 
@@ -38,6 +41,18 @@ class Prior:
 
   examples: Examples
   weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+  """What fine-tuning leaves (host, float32).
+
+  params: the whole network, a LoRA merged into it. lora: what was trained if
+  it was a LoRA, with a scale of 1; else None.
+  """
+
+  params: dict
+  lora: dict | None
 
 
 def batch(
@@ -92,8 +107,8 @@ def run(
   fingerprint: str,
   mesh: jax.sharding.Mesh,
   sample: Callable | None = None,
-) -> dict:
-  """Fine-tunes a stage; returns its parameters (host).
+) -> Tuned:
+  """Fine-tunes a stage.
 
   Args:
     stage: what is trained; params: its pre-trained parameters (host).
@@ -106,22 +121,24 @@ def run(
     fingerprint: names the inputs, so that no foreign checkpoint is resumed.
     mesh: the devices.
     sample: called as sample(params, steps done) every hyper.sample_every.
+
+  Raises:
+    UserError: the config asks for a part or a LoRA that the network lacks, or
+      the loss is not finite.
   """
-  tx = optimizer.build(
-    learning_rate=hyper.learning_rate,
-    steps=hyper.steps,
-    warmup=hyper.warmup,
-    weight_decay=hyper.weight_decay,
-    clip_norm=hyper.clip_norm,
-  )
-  create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
-  shardings = sharding.shard_tree(jax.eval_shape(create, params), mesh)
+  adaptation, tx = adaptation_of(stage.name, hyper), _optimizer(hyper)
+  key = rng.key(jax.random.key(seed), f'{stage.name}/lora')
+  trainable, frozen = adaptation.split(params, key)
+  complete = _completion(adaptation, frozen, hyper.frozen_dtype, mesh)
   saved = checkpoints.Checkpoints(
     folder / 'checkpoints', fingerprint, hyper.keep
   )
-  state = loop.restore(saved, jax.tree_util.Partial(create, params), shardings)
+  state, shardings = _start(trainable, hyper, tx, saved, mesh)
+  del params, trainable, frozen  # now on the mesh, in the types wanted
+  args = (tx, hyper.ema_decay, mesh, shardings, complete)
+  draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
   update = _update(
-    stage, hyper, tx, instance, prior, null_text, seed, mesh, shardings
+    (stage, _objective(hyper), *args), draw, instance, prior, null_text, seed
   )
   state = loop.run(
     stage.name,
@@ -132,36 +149,99 @@ def run(
     checkpoint_every=hyper.checkpoint_every,
     log_path=folder / 'metrics.jsonl',
     sample_every=hyper.sample_every,
-    sample=sample and (lambda s, n: sample(state_lib.best_params(s), n)),
+    sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
   )
   saved.close()
-  return loop.host(state_lib.best_params(state))
+  lora = adaptation.lora(state_lib.best_params(state))
+  return Tuned(*loop.host((_merge(complete, state, mesh), lora)))
 
 
-def _update(
-  stage, hyper, tx, instance, prior, null_text, seed, mesh, shardings
-) -> loop.Update:
-  """(state, step) → (state, metrics): the step that the prior calls for."""
-  root = jax.random.key(seed)
-  objective = step.Objective(
+def _optimizer(hyper) -> optax.GradientTransformation:
+  return optimizer.build(
+    learning_rate=hyper.learning_rate,
+    steps=hyper.steps,
+    warmup=hyper.warmup,
+    weight_decay=hyper.weight_decay,
+    clip_norm=hyper.clip_norm,
+  )
+
+
+def _completion(adaptation, frozen: dict, dtype: str, mesh):
+  """trainable → params. What is frozen lies on the mesh, but is no state."""
+  frozen = adapt.store(frozen, dtype)
+  frozen = jax.device_put(frozen, sharding.shard_tree(frozen, mesh))
+  return adapt.completion(adaptation, frozen)
+
+
+def _start(trainable: dict, hyper, tx, saved, mesh):
+  """(state, its shardings): new, or of the newest checkpoint."""
+  create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
+  shardings = sharding.shard_tree(jax.eval_shape(create, trainable), mesh)
+  state = loop.restore(
+    saved, jax.tree_util.Partial(create, trainable), shardings
+  )
+  return state, shardings
+
+
+def _merge(complete, state: state_lib.State, mesh) -> dict:
+  """The whole network in float32, lying as a sampler expects it."""
+  params = complete(state_lib.best_params(state))
+  params = jax.tree.map(lambda a: a.astype(jnp.float32), params)
+  return jax.device_put(params, sharding.shard_tree(params, mesh))
+
+
+def adaptation_of(name: str, hyper) -> adapt.Adaptation:
+  """What of the stage `name` its section of the config has trained.
+
+  Raises:
+    UserError: the section contradicts itself.
+  """
+  if hyper.frozen_dtype != 'float32' and not (
+    hyper.lora.rank or hyper.trainable
+  ):
+    raise errors.UserError(
+      f'{name}.frozen_dtype={hyper.frozen_dtype!r}, but nothing is frozen; set '
+      f'{name}.lora.rank or {name}.trainable, or leave it float32.'
+    )
+  return adapt.build(
+    trainable=hyper.trainable,
+    rank=hyper.lora.rank,
+    alpha=hyper.lora.alpha,
+    targets=hyper.lora.targets,
+    field=name,
+  )
+
+
+def _objective(hyper) -> step.Objective:
+  return step.Objective(
     hyper.weighting,
     (hyper.noise_level,) * 2,
     vlb_weight=hyper.vlb_weight,
   )
-  args = (stage, objective, tx, hyper.ema_decay, mesh, shardings)
 
-  def draw(examples, stream, number):
-    drawn = batch(
-      examples,
-      f'{stage.name}/{stream}',
-      seed=seed,
-      number=number,
-      size=hyper.batch,
-      crop=hyper.crop,
-      flip=hyper.flip,
-    )
-    return sharding.put_batch(drawn, mesh)
 
+def _draw(
+  name, hyper, seed, mesh, examples: Examples, stream: str, number: int
+):
+  """Batch `number` of a stream of the stage `name`, on the mesh."""
+  drawn = batch(
+    examples,
+    f'{name}/{stream}',
+    seed=seed,
+    number=number,
+    size=hyper.batch,
+    crop=hyper.crop,
+    flip=hyper.flip,
+  )
+  return sharding.put_batch(drawn, mesh)
+
+
+def _update(args, draw, instance, prior, null_text, seed) -> loop.Update:
+  """(state, step) → (state, metrics): the step that the prior calls for.
+
+  `args` are those of the step; `draw` is (examples, stream, number) → batch.
+  """
+  root = jax.random.key(seed)
   # λ = 0 is plain fine-tuning, and costs what plain fine-tuning costs.
   if prior is None or prior.weight == 0:
     plain = step.make_denoising_step(*args)

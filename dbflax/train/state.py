@@ -12,7 +12,7 @@ class State:
   """Everything that a checkpoint holds. `ema` is None when it is off."""
 
   step: jax.Array  # int32 scalar: updates done
-  params: dict
+  params: dict  # the trainable part of the network (train.adapt), or all of it
   opt_state: optax.OptState
   ema: dict | None
 

@@ -5,6 +5,8 @@
 
 The class images' gradient is a sharded step of its own, and draws its own t',
 ε' (and noise level) from its own random stream. Losses are logged apart.
+Gradients are taken of what the state holds: the network's parameters, or the
+trainable part that `complete` makes the whole network of (train.adapt).
 """
 
 import dataclasses
@@ -20,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from dbflax import cascade, rng, sharding
 from dbflax.diffusion import loss as loss_lib
 from dbflax.diffusion import process
+from dbflax.train import adapt
 from dbflax.train import state as state_lib
 
 Metrics = dict[str, Float[Array, '']]
@@ -108,7 +111,7 @@ class _Programs:
   programs, λ = 0 is plain fine-tuning to the last bit.
   """
 
-  gradient: Callable  # (params, batch, null_text, key) → (grads, parts)
+  gradient: Callable  # (trainable, batch, null_text, key) → (grads, parts)
   combine: Callable  # (grads, prior grads, λ) → grads
   apply: Callable  # (state, grads) → (state, gradient norm)
 
@@ -120,13 +123,16 @@ def _compile(
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
+  complete: jax.tree_util.Partial,
 ) -> _Programs:
   """Gradients and the new state lie as the old one; buffers are donated."""
   replicated = sharding.replicated(mesh)
 
-  def gradient(params, batch, null_text, key):
-    grad = jax.grad(loss, argnums=2, has_aux=True)
-    return grad(stage, objective, params, batch, null_text, key)
+  def gradient(complete, trainable, batch, null_text, key):
+    whole = lambda part: loss(
+      stage, objective, complete(part), batch, null_text, key
+    )
+    return jax.grad(whole, has_aux=True)(trainable)
 
   def combine(grads, prior_grads, weight):
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
@@ -135,8 +141,9 @@ def _compile(
     new = _apply_gradients(state, grads, optimizer, ema_decay)
     return new, optax.tree.norm(grads)
 
+  gradient = jax.jit(gradient, out_shardings=(shardings.params, replicated))
   return _Programs(
-    jax.jit(gradient, out_shardings=(shardings.params, replicated)),
+    functools.partial(gradient, complete),
     jax.jit(combine, out_shardings=shardings.params, donate_argnums=0),
     jax.jit(apply, out_shardings=(shardings, replicated), donate_argnums=0),
   )
@@ -170,9 +177,15 @@ def make_denoising_step(
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
+  complete: jax.tree_util.Partial = adapt.WHOLE,
 ) -> Callable:
-  """Makes (state, batch, null_text, root) → (state, metrics)."""
-  programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
+  """Makes (state, batch, null_text, root) → (state, metrics).
+
+  `complete` makes the network's parameters of what the state holds.
+  """
+  programs = _compile(
+    stage, objective, optimizer, ema_decay, mesh, shardings, complete
+  )
 
   def update(state, batch, null_text, root):
     half = functools.partial(_half, programs, stage, state, null_text, root)
@@ -190,13 +203,16 @@ def make_prior_preservation_step(
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
+  complete: jax.tree_util.Partial = adapt.WHOLE,
 ) -> Callable:
   """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
   `prior_weight` is λ, a float32 scalar. The class images' gradient is a
   sharded step of its own: it costs time, but no activation memory.
   """
-  programs = _compile(stage, objective, optimizer, ema_decay, mesh, shardings)
+  programs = _compile(
+    stage, objective, optimizer, ema_decay, mesh, shardings, complete
+  )
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
     half = functools.partial(_half, programs, stage, state, null_text, root)

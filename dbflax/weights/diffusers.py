@@ -146,7 +146,7 @@ def write_params(
   for number, paths in enumerate(shards, 1):
     of = f'-{number:05d}-of-{len(shards):05d}' if len(shards) > 1 else ''
     file = folder / f'{stem}{of}.safetensors'
-    _write_shard(file, {path: flat[path] for path in paths}, dtype)
+    write_tensors(file, {path: flat[path] for path in paths}, dtype)
     weight_map |= {names.to_name(path): file.name for path in paths}
   written = set(weight_map.values())
   if len(shards) > 1:
@@ -174,9 +174,12 @@ def _shards(flat: dict, itemsize: int, limit: int) -> Iterator[list[str]]:
   yield paths
 
 
-def _write_shard(file: pathlib.Path, flat: dict, dtype) -> None:
+def write_tensors(
+  file: pathlib.Path, flat: dict, dtype, prefix: str = ''
+) -> None:
+  """One safetensors file of {path: parameter}, their names behind `prefix`."""
   tensors = {
-    names.to_name(path): np.ascontiguousarray(
+    prefix + names.to_name(path): np.ascontiguousarray(
       names.to_torch(path, np.asarray(array)).astype(dtype)
     )
     for path, array in flat.items()

@@ -13,6 +13,8 @@ import numpy as np
 # Parents whose `weight` is a table or a gain rather than a matrix.
 _NORM = re.compile(r'(norm|norm\d|layer_norm|norm_cross|norm_out)$')
 _TABLE = re.compile(r'(shared|relative_attention_bias)$')
+# A 1×1 convolution in torch and a matrix here; a LoRA's factors of it too.
+_SHORTCUT = re.compile(r'conv_shortcut(/lora_[AB])?/kernel$')
 # Lists of modules; other names may end in a number of their own (linear_1).
 _LISTS = (
   'down_blocks|up_blocks|resnets|attentions|downsamplers|upsamplers|to_out'
@@ -52,8 +54,8 @@ def _torch_axes(path: str, ndim: int) -> tuple[int, ...]:
 
 
 def _is_pointwise(path: str) -> bool:
-  """A 1×1 convolution [O, I, 1, 1] for torch, a matrix [I, O] here."""
-  return path.endswith('conv_shortcut/kernel')
+  """Whether torch has [O, I, 1, 1] for our matrix [I, O]."""
+  return _SHORTCUT.search(path) is not None
 
 
 def to_flax(path: str, tensor: np.ndarray) -> np.ndarray:
