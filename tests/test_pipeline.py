@@ -206,6 +206,42 @@ def test_without_prior_weight_no_class_images(tmp_path):
   assert all('prior_loss' not in line for line in log)
 
 
+def test_a_lora_is_left_merged_and_alone(finished, tmp_path):
+  """Only attention moves, by B A, and nothing else by a single bit."""
+  # A network that answers something: tiny's last convolution is zero.
+  folder = tmp_path / 'cascade'
+  shutil.copytree(cascade.ASSETS / 'tiny', folder)
+  unet = finished / 'stage_1/unet'
+  shutil.copytree(unet, folder / 'stage_1/unet', dirs_exist_ok=True)
+  options = (
+    f'cascade.path={folder}',
+    'cascade.stages=("stage_1",)',
+    'prior.weight=0.0',
+    'stage_1.lora.rank=2',
+    'stage_1.learning_rate=1e-2',
+    'stage_1.sample_every=0',
+  )
+  assert call('train', tmp_path / 'a', *options) == 0
+  alone = safetensors.numpy.load_file(
+    tmp_path / 'a/stage_1/lora/pytorch_lora_weights.safetensors'
+  )
+  base, merged = weights(finished), weights(tmp_path / 'a')
+  adapted = {
+    name.removeprefix('unet.').replace('lora_A.weight', 'weight')
+    for name in alone
+    if 'lora_A' in name
+  }
+  assert base.keys() == merged.keys() and adapted < base.keys()
+  for name, before in base.items():
+    if name not in adapted:
+      np.testing.assert_array_equal(merged[name], before, err_msg=name)
+      continue
+    factor = f'unet.{name.removesuffix("weight")}lora_'
+    update = alone[f'{factor}B.weight'] @ alone[f'{factor}A.weight']
+    assert np.abs(update).max() > 1e-4
+    np.testing.assert_allclose(merged[name], before + update, atol=1e-6)
+
+
 def test_non_finite_loss_stops_in_one_line(tmp_path, capsys):
   options = (
     'prior.weight=0.0',
@@ -235,6 +271,7 @@ def test_identifier_mode_prints_candidates(tmp_path, capsys):
     ('subject.photos=nowhere', ('nowhere',)),
     ('stage_2.crop=15', ('stage_2.crop=15', 'multiple of 2')),
     ('stage_2.crop=64', ('stage_2.crop=64', 'at most 32')),
+    ('stage_1.trainable=attn', ("stage_1.trainable='attn'", 'such as')),
   ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

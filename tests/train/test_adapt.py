@@ -121,6 +121,14 @@ def test_a_merged_matrix_is_base_plus_scaled_product(
     )
 
 
+def test_a_program_takes_what_is_frozen_as_an_argument(params, factors):
+  """Constants would be kept once more by every program, and unsharded."""
+  complete = adapt.completion(_lora(), params)
+  assert len(jax.tree.leaves(complete)) == len(jax.tree.leaves(params))
+  program = jax.make_jaxpr(lambda c, f: c(f))(complete, factors)
+  assert not program.consts
+
+
 def test_what_is_exported_has_the_scale_within(params, factors):
   exported = _lora(alpha=5.0).lora(factors)
   jax.tree.map(

@@ -3,6 +3,8 @@
 A linear map stands for the network; its parameters are named as a U-Net's.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +15,19 @@ from configs import default
 from dbflax import cascade, sharding
 from dbflax.train import finetune, loop
 
-LORA = {'lora.rank': 2, 'lora.alpha': 4.0}
-PART = {'trainable': 'to_q|norm'}
-STEPS = 4
+# What is trained, in the fields of a stage's config.
+CASES = {
+  'lora': {'lora.rank': 2, 'lora.alpha': 4.0},
+  'part': {'trainable': 'to_q|norm'},
+  # Memory as short as can be; and what is left is the average.
+  'small': {
+    'lora.rank': 2,
+    'lora.targets': 'to_q',
+    'frozen_dtype': 'bfloat16',
+    'ema_decay': 0.9,
+  },
+}
+ALL = pytest.mark.parametrize('case', CASES)
 
 
 def _normal(seed, *shape):
@@ -31,9 +43,9 @@ PARAMS = {
 }
 
 
-@pytest.fixture
-def traces(monkeypatch):
-  """Replaces the network; a list with an item for each time it is traced."""
+@pytest.fixture(scope='module')
+def network():
+  """Replaces the network; the types of its parameters, trace by trace."""
   seen = []
 
   def linear(stage, params, x_t, t, text, conditioning):
@@ -43,46 +55,79 @@ def traces(monkeypatch):
     y = y @ mid['to_q']['kernel'] + mid['to_q']['bias']
     return jnp.concatenate([y * mid['norm']['scale'], 0 * x_t], axis=-1)
 
-  monkeypatch.setattr(cascade, 'network', linear)
-  return seen
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(cascade, 'network', linear)
+    yield seen
 
 
-@pytest.fixture
-def run(tiny, traces, tmp_path):
-  """run(steps, **fields of the stage's config) → what `finetune.run` leaves."""
+@pytest.fixture(scope='module')
+def compilation_cache(tmp_path_factory):
+  """A resumed run compiles nothing that the first one did."""
+  before = jax.config.jax_compilation_cache_dir
+  folder = tmp_path_factory.mktemp('xla')
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  yield
+  jax.config.update('jax_compilation_cache_dir', before)
 
-  def call(steps=STEPS, folder='run', sample=None, **changes):
-    hyper = default.get_config().stage_1
-    hyper.update_from_flattened_dict(
-      {'learning_rate': 1e-2, 'sample_every': 2, 'checkpoint_every': 2}
-      | {'steps': steps, **changes}
-    )
-    examples = finetune.Examples(
-      np.clip(_normal(5, 3, 16, 16, 3), -1, 1), _normal(6, 4, 96)
-    )
-    return finetune.run(
-      tiny.stages['stage_1'],
-      PARAMS,
-      hyper,
-      examples,
-      finetune.Prior(examples, 1.0) if changes.get('trainable') else None,
-      _normal(7, 4, 96),
-      seed=0,
-      folder=tmp_path / folder,
-      fingerprint='same',
-      mesh=sharding.make_mesh(),
-      sample=sample,
-    )
 
-  return call
+def _run(stage, folder, case, steps):
+  """(what fine-tuning leaves, the previews' {step: parameters})."""
+  hyper = default.get_config().stage_1
+  hyper.update_from_flattened_dict(
+    {'learning_rate': 1e-2, 'sample_every': 2, 'checkpoint_every': 2}
+    | {'steps': steps, **CASES[case]}
+  )
+  examples = finetune.Examples(
+    np.clip(_normal(5, 3, 16, 16, 3), -1, 1), _normal(6, 4, 96)
+  )
+  previews = {}
+  tuned = finetune.run(
+    stage,
+    PARAMS,
+    hyper,
+    examples,
+    finetune.Prior(examples, 1.0) if case == 'part' else None,
+    _normal(7, 4, 96),
+    seed=0,
+    folder=folder,
+    fingerprint='same',
+    mesh=sharding.make_mesh(),
+    sample=lambda params, step: previews.update({step: params}),
+  )
+  return tuned, previews
+
+
+@pytest.fixture(scope='module')
+def run(tiny, network, compilation_cache, tmp_path_factory):
+  """run(case) → (Tuned, previews, types in each trace, metrics) of 4 steps."""
+
+  @functools.cache
+  def once(case):
+    folder = tmp_path_factory.mktemp(case)
+    before = len(network)
+    tuned, previews = _run(tiny.stages['stage_1'], folder, case, 4)
+    log = loop.read(folder / 'metrics.jsonl')
+    return tuned, previews, network[before:], log
+
+  return once
 
 
 def _flat(tree):
   return traverse_util.flatten_dict(tree, sep='/')
 
 
-def _moved(params):
-  before = _flat(PARAMS)
+def _stored(case):
+  """The pre-trained parameters as the training sees them."""
+  if case != 'small':
+    return PARAMS
+  types = lambda leaf: jnp.bfloat16 if leaf.ndim > 1 else np.float32
+  return jax.tree.map(
+    lambda leaf: leaf.astype(types(leaf)).astype(np.float32), PARAMS
+  )
+
+
+def _moved(params, case):
+  before = _flat(_stored(case))
   return {
     path
     for path, leaf in _flat(params).items()
@@ -90,40 +135,21 @@ def _moved(params):
   }
 
 
-@pytest.mark.parametrize(
-  ('changes', 'expected'),
-  [
-    ({}, set(_flat(PARAMS))),
-    (LORA, {'mid_block/to_q/kernel'}),
-    (
-      PART,
-      {
-        *('mid_block/to_q/kernel', 'mid_block/to_q/bias'),
-        'mid_block/norm/scale',
-      },
-    ),
-    (
-      {**PART, 'ema_decay': 0.9},
-      {
-        *('mid_block/to_q/kernel', 'mid_block/to_q/bias'),
-        'mid_block/norm/scale',
-      },
-    ),
-  ],
-)
-def test_what_is_trained_moves_and_the_rest_stays_to_the_bit(
-  run, changes, expected
-):
-  tuned = run(**changes)
-  assert _moved(tuned.params) == expected
+@ALL
+def test_what_is_trained_moves_and_the_rest_stays_to_the_bit(run, case):
+  tuned, *_ = run(case)
+  expected = {'mid_block/to_q/kernel'}
+  if case == 'part':
+    expected |= {'mid_block/to_q/bias', 'mid_block/norm/scale'}
+  assert _moved(tuned.params, case) == expected
   assert jax.tree.structure(tuned.params) == jax.tree.structure(PARAMS)
   for leaf in jax.tree.leaves(tuned.params):
     assert isinstance(leaf, np.ndarray) and leaf.dtype == np.float32
 
 
-@pytest.mark.parametrize('ema_decay', [0.0, 0.9])
-def test_the_network_is_the_base_plus_the_exported_lora(run, ema_decay):
-  tuned = run(**LORA, ema_decay=ema_decay)
+@pytest.mark.parametrize('case', ['lora', 'small'])
+def test_the_network_is_the_base_plus_the_exported_lora(run, case):
+  tuned, *_ = run(case)
   factors = _flat(tuned.lora)
   product = (
     factors['mid_block/to_q/lora_A/kernel']
@@ -132,56 +158,52 @@ def test_the_network_is_the_base_plus_the_exported_lora(run, ema_decay):
   assert np.abs(product).max() > 1e-3
   np.testing.assert_allclose(
     tuned.params['mid_block']['to_q']['kernel'],
-    PARAMS['mid_block']['to_q']['kernel'] + product,
+    _stored(case)['mid_block']['to_q']['kernel'] + product,
     atol=1e-6,
   )
 
 
-@pytest.mark.parametrize('changes', [{}, PART])
-def test_only_a_lora_is_exported_as_one(run, changes):
-  assert run(**changes).lora is None
+def test_only_a_lora_is_exported_as_one(run):
+  assert run('part')[0].lora is None
 
 
-@pytest.mark.parametrize('changes', [LORA, PART], ids=['lora', 'part'])
-def test_a_resumed_run_ends_in_the_same_bits(run, tmp_path, changes):
-  through = run(**changes)
-  run(steps=2, folder='resumed', **changes)
-  seen = []
-  resumed = run(
-    folder='resumed', sample=lambda params, n: seen.append(n), **changes
-  )
-  assert seen == [4]  # it went on from step 2
-  jax.tree.map(np.testing.assert_array_equal, resumed, through)
-  logs = [loop.read(tmp_path / f / 'metrics.jsonl') for f in ('run', 'resumed')]
-  assert logs[0] == logs[1]
+@ALL
+def test_the_step_is_traced_once(run, case):
+  """Over four steps, and for the class images too."""
+  *_, traces, log = run(case)
+  assert len(traces) == 1
+  assert [line['step'] for line in log] == [0, 1, 2, 3]
+  assert all(('prior_loss' in line) == (case == 'part') for line in log)
 
 
-@pytest.mark.parametrize('changes', [{}, LORA, PART])
-def test_the_step_is_traced_once(run, traces, changes):
-  run(**changes)
-  prior_too = 1  # the class images' gradient is the same program
-  assert len(traces) == prior_too
+@pytest.mark.parametrize('case', ['lora', 'part'])
+def test_a_resumed_run_ends_in_the_same_bits(run, tiny, tmp_path, case):
+  through, _, _, log = run(case)
+  _run(tiny.stages['stage_1'], tmp_path, case, 2)
+  resumed, previews = _run(tiny.stages['stage_1'], tmp_path, case, 4)
+  assert list(previews) == [4]  # it went on from step 2
+  same = np.testing.assert_array_equal
+  jax.tree.map(same, resumed.params, through.params)
+  jax.tree.map(same, resumed.lora, through.lora)
+  assert loop.read(tmp_path / 'metrics.jsonl') == log
 
 
-def test_previews_see_the_whole_network_lying_as_samplers_have_it(run):
-  seen = []
-  tuned = run(**LORA, sample=lambda params, n: seen.append(params))
-  assert len(seen) == 2
-  mesh = sharding.make_mesh()
-  places = jax.tree.map(lambda leaf: leaf.sharding, seen[-1])
-  assert places == sharding.shard_tree(PARAMS, mesh)
-  jax.tree.map(np.testing.assert_array_equal, seen[-1], tuned.params)
-  assert _moved(seen[0]) == {'mid_block/to_q/kernel'}
+@ALL
+def test_previews_see_the_whole_network_lying_as_samplers_have_it(run, case):
+  tuned, previews, *_ = run(case)
+  assert list(previews) == [2, 4]
+  places = jax.tree.map(lambda leaf: leaf.sharding, previews[4])
+  assert places == sharding.shard_tree(PARAMS, sharding.make_mesh())
+  jax.tree.map(np.testing.assert_array_equal, previews[4], tuned.params)
+  assert _moved(previews[2], case) == _moved(tuned.params, case)
 
 
-@pytest.mark.parametrize('changes', [LORA, PART], ids=['lora', 'part'])
-def test_what_is_frozen_may_be_stored_in_bfloat16(run, traces, changes):
-  tuned = run(**changes, frozen_dtype='bfloat16')
-  types = _flat(traces[0])
-  assert types['conv_in/kernel'] == 'bfloat16'
-  assert types['mid_block/to_q/kernel'] == 'float32'
-  assert types['mid_block/norm/scale'] == 'float32'
-  # What was trained with is what is returned.
-  kernel = PARAMS['conv_in']['kernel']
-  rounded = kernel.astype(jnp.bfloat16).astype(np.float32)
-  np.testing.assert_array_equal(tuned.params['conv_in']['kernel'], rounded)
+def test_frozen_matrices_are_bfloat16_within_the_step(run):
+  _, _, traces, _ = run('small')
+  assert _flat(traces[0]) == {
+    'conv_in/kernel': 'bfloat16',
+    # Summed with its update in float32.
+    'mid_block/to_q/kernel': 'float32',
+    'mid_block/to_q/bias': 'float32',
+    'mid_block/norm/scale': 'float32',
+  }
