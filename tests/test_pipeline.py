@@ -210,7 +210,7 @@ def test_a_lora_is_left_merged_and_alone(finished, tmp_path):
   """Only attention moves, by B A, and nothing else by a single bit."""
   # A network that answers something: tiny's last convolution is zero.
   folder = tmp_path / 'cascade'
-  shutil.copytree(cascade.ASSETS / 'tiny', folder)
+  shutil.copytree(pretrained.ASSETS / 'tiny', folder)
   unet = finished / 'stage_1/unet'
   shutil.copytree(unet, folder / 'stage_1/unet', dirs_exist_ok=True)
   options = (

@@ -126,7 +126,7 @@ from configs import toybox
 from dbflax import cascade, sharding
 from dbflax.models import unet
 from dbflax.diffusion import scheduler
-from dbflax.train import optimizer, step
+from dbflax.train import adapt, optimizer, step
 from dbflax.train import state as state_lib
 
 assert jax.device_count() == 8
@@ -155,12 +155,15 @@ null_text, root = normal(4, 96), jax.random.key(1)
 tx = optimizer.optax.sgd(1e-2)
 
 
-def train(mesh):
-  state = state_lib.create(jax.tree.map(jnp.array, params), tx, ema=True)
+def train(mesh, adaptation=adapt.EVERYTHING):
+  trainable, frozen = adaptation.split(params, root)
+  frozen = jax.device_put(frozen, sharding.shard_tree(frozen, mesh))
+  state = state_lib.create(jax.tree.map(jnp.array, trainable), tx, ema=True)
   shardings = sharding.shard_tree(state, mesh)
   state = jax.device_put(state, shardings)
   update = step.make_denoising_step(
-    stage, step.Objective(noise_level=(0.0, 0.3)), tx, 0.9, mesh, shardings
+    stage, step.Objective(noise_level=(0.0, 0.3)), tx, 0.9, mesh, shardings,
+    adapt.completion(adaptation, frozen),
   )
   losses, given = [], sharding.put_batch(batch, mesh)
   for _ in range(3):
@@ -191,13 +194,25 @@ for data, fsdp in ((8, 1), (2, 4), (1, 8)):
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
     found, expected,
   )
+lora = adapt.build(rank=4, targets='/to_')
+losses, expected, _ = train(one, lora)
+found_losses, found, split = train(sharding.make_mesh(2, 4), lora)
+assert split == len(jax.tree.leaves(found)), split
+np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
+jax.tree.map(
+  lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
+  found, expected,
+)
 print('equal')
 """
 
 
 @pytest.mark.slow
 def test_eight_devices_do_what_one_does():
-  """Three steps on three meshes: losses and parameters are those of one."""
+  """Three steps on three meshes: losses and parameters are those of one.
+
+  A LoRA's too, whose frozen part lies on the mesh beside the state.
+  """
   flags = (
     '--xla_force_host_platform_device_count=8'
     ' --xla_backend_optimization_level=0'
