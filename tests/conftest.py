@@ -128,7 +128,7 @@ def full_size():
   def init(config):
     if config.get('model_type') == 't5':
       return functools.partial(cascade.init_encoder, t5.from_config(config))
-    stage = cascade.Stage('', unet.from_config(config), None, None, {})
+    stage = cascade.Stage('', unet.from_config(config), None, None)
     return functools.partial(cascade.init_stage, stage)
 
   @functools.cache
