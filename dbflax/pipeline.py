@@ -214,7 +214,7 @@ def _train(job: job_lib.Job, name: str) -> None:
     [null_text] = job.embed([''])
     tuned = finetune.run(
       job.model.stages[name],
-      pretrained.load_params(job.model, name),
+      job.load_params(name),
       config[name],
       instance,
       _class_examples(job) if with_prior else None,

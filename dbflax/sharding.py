@@ -21,8 +21,8 @@ RULES = (
   # The rank of a LoRA is too small to split; B is split as a kernel is.
   (r'lora_A/kernel$', P('fsdp', None)),
   (r'kernel$', P(None, 'fsdp')),
-  (r'positional_embedding$', P(None, 'fsdp')),
-  (r'embedding$', P('fsdp', None)),
+  # By features: a token is then looked up without a word to other devices.
+  (r'embedding$', P(None, 'fsdp')),
   (r'(bias|scale)$', P()),
   (r'(step|count|ns_coeffs)$', P()),
 )

@@ -35,7 +35,7 @@ def test_the_first_rule_that_matches_wins():
   )
   assert conv == P(None, None, None, 'fsdp')
   assert sharding.spec('a/linear_1/kernel', (8, 16), mesh) == P(None, 'fsdp')
-  assert sharding.spec('shared/embedding', (40, 7), mesh) == P('fsdp', None)
+  assert sharding.spec('shared/embedding', (7, 40), mesh) == P(None, 'fsdp')
   pooled = 'add_embedding/pool/positional_embedding'
   assert sharding.spec(pooled, (1, 16), mesh) == P(None, 'fsdp')
   assert sharding.spec('a/norm1/scale', (16,), mesh) == P()

@@ -45,7 +45,7 @@ class Prior:
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-  """What fine-tuning leaves (host, float32).
+  """What fine-tuning leaves, on the mesh, in float32.
 
   params: the whole network, a LoRA merged into it. lora: what was trained if
   it was a LoRA, with a scale of 1; else None.
@@ -111,7 +111,7 @@ def run(
   """Fine-tunes a stage.
 
   Args:
-    stage: what is trained; params: its pre-trained parameters (host).
+    stage: what is trained; params: its pre-trained parameters.
     hyper: the config's section of this stage.
     instance: the photos.
     prior: the class images, or None to train without prior preservation.
@@ -153,7 +153,7 @@ def run(
   )
   saved.close()
   lora = adaptation.lora(state_lib.best_params(state))
-  return Tuned(*loop.host((_merge(complete, state, mesh), lora)))
+  return Tuned(_merge(complete, state, mesh), lora)
 
 
 def _optimizer(hyper) -> optax.GradientTransformation:

@@ -44,11 +44,13 @@ def tiny_export(tmp_path_factory, random_params):
 def toybox_export(tmp_path_factory):
   """The embedded cascade, the same."""
   work = tmp_path_factory.mktemp('run')
-  options = ['--config.prior.weight=0.0']
-  options += [f'--config.stage_{n}.steps=20' for n in (1, 2, 3)]
-  options += [f'--config.stage_{n}.sample_every=0' for n in (1, 2, 3)]
-  flags = ['main', '--mode=export', f'--workdir={work}', *options]
-  assert main.main([*flags, '--config=configs/dog.py']) == 0
+  options = ['--config=configs/dog.py', '--config.prior.weight=0.0']
+  for n in (1, 2, 3):
+    options.append(f'--config.stage_{n}.steps=20')
+    options.append(f'--config.stage_{n}.sample_every=0')
+  assert (
+    main.main(['main', *options, '--mode=export', f'--workdir={work}']) == 0
+  )
   return work / 'export'
 
 
