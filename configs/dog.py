@@ -6,17 +6,19 @@
 The first one draws class images, fine-tunes 64, 256 and 1024 pixels, draws
 the dog in new places, styles, poses and clothes, and writes a report. The
 variants are the paper's comparisons: no prior-preservation loss, and the two
-worse kinds of identifiers. For a dog of your own, add
+worse kinds of identifiers; `:if_m`, `:if_l` and `:if_xl` fine-tune DeepFloyd IF
+(configs/deepfloyd.py). For a dog of your own, add
 
   --config.subject.photos=FOLDER --config.name=my_dog
 """
 
-from configs import default
+from configs import deepfloyd, default
 
 VARIANTS = {
   'no_prior': {'prior.weight': 0.0},
   'word': {'identifier.kind': 'word'},
   'random': {'identifier.kind': 'random'},
+  **deepfloyd.VARIANTS,
 }
 
 

@@ -5,9 +5,9 @@
 Time and result are those of configs/dog.py.
 """
 
-from configs import default
+from configs import deepfloyd, default
 
-VARIANTS = {'no_prior': {'prior.weight': 0.0}}
+VARIANTS = {'no_prior': {'prior.weight': 0.0}, **deepfloyd.VARIANTS}
 
 
 def get_config(variant: str = ''):
