@@ -270,6 +270,8 @@ def test_identifier_mode_prints_candidates(tmp_path, capsys):
     ('cascade.path=nowhere', ('nowhere', 'cascade.path')),
     ('subject.photos=nowhere', ('nowhere',)),
     ('stage_2.crop=15', ('stage_2.crop=15', 'multiple of 2')),
+    ('sample.stage_2.steps=2000', ('2000 steps', 'take fewer')),
+    ('prior.steps=2000', ('2000 steps', 'take fewer')),
     ('stage_2.crop=64', ('stage_2.crop=64', 'at most 32')),
     ('stage_1.trainable=attn', ("stage_1.trainable='attn'", 'such as')),
   ],

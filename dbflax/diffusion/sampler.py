@@ -46,7 +46,7 @@ def grid(
   'trailing' begins at T − 1, better for few steps. 'linspace' spans
   0 … T − 1. Only the first `used` of the T `schedule_steps` are gone through.
   """
-  t, n = used or schedule_steps, num_steps
+  t, n = schedule_steps if used is None else used, num_steps
   times = {
     'leading': lambda: np.arange(n)[::-1] * (t // n) + offset,
     'trailing': lambda: np.round(np.arange(t, 0, -schedule_steps / n))[:n] - 1,

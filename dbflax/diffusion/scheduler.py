@@ -5,9 +5,13 @@ is honoured, or refused where dbflax does not compute its value. All three read
 one file, each the fields that it knows: to sample by another one (`using`) is
 what diffusers' `OtherScheduler.from_config(pipe.scheduler.config)` does.
 
-Two deliberate differences. DDIM takes the noise from the thresholded x_0, as
-DeepFloyd's own code and diffusers' `use_clipped_model_output` do. A step to the
-clean image adds no noise, whatever the variance.
+Where we differ on purpose:
+
+* DDIM takes the noise from the thresholded x_0, as diffusers does only with
+  `use_clipped_model_output`; otherwise the two would not add up to x_t.
+* A step leads to the next time of the grid; DDIMScheduler's leads T // n down.
+* A step to the clean image adds no noise, whatever the variance.
+* The network is told the fractional times of Karras' grid, not whole ones.
 """
 
 import dataclasses
@@ -61,16 +65,17 @@ _ALLOWED = {
   'use_flow_sigmas': _OFF,
   'use_dynamic_shifting': _OFF,
 }
-# Fields that hold a number, and its least and largest value.
+# Fields that hold a number, and its least and largest value; whole numbers
+# are bounded by whole numbers.
 _RANGES = {
-  'num_train_timesteps': (1, math.inf),
-  'beta_start': (0, 1),
-  'beta_end': (0, 1),
-  'dynamic_thresholding_ratio': (0, 1),
-  'sample_max_value': (1, math.inf),
-  'clip_sample_range': (0, math.inf),
-  'steps_offset': (0, math.inf),
-  'lambda_min_clipped': (-math.inf, math.inf),
+  'num_train_timesteps': (1, 10**6),
+  'steps_offset': (0, 10**6),
+  'beta_start': (0.0, 1.0),
+  'beta_end': (0.0, 1.0),
+  'dynamic_thresholding_ratio': (0.0, 1.0),
+  'sample_max_value': (1.0, math.inf),
+  'clip_sample_range': (0.0, math.inf),
+  'lambda_min_clipped': (-math.inf, 0.0),
 }
 # Without a meaning as long as the flow's sigmas above are off.
 _IRRELEVANT = ('flow_shift', 'time_shift_type')
@@ -78,7 +83,10 @@ _IRRELEVANT = ('flow_shift', 'time_shift_type')
 
 @dataclasses.dataclass(frozen=True)
 class Scheduler:
-  """Fields below `sampler` are those of scheduler_config.json."""
+  """Fields below `sampler` are those of scheduler_config.json.
+
+  A comment says which samplers read a field, if not all of them do.
+  """
 
   schedule: schedule_lib.Schedule
   sampler: str = 'ancestral'
@@ -91,7 +99,8 @@ class Scheduler:
   clip_sample_range: float = 1.0
   timestep_spacing: str | None = None  # None: the default of the sampler
   steps_offset: int = 0
-  set_alpha_to_one: bool = True  # ddim, as all below are dpmpp_2m's
+  set_alpha_to_one: bool = True  # ddim
+  # dpmpp_2m reads these.
   solver_order: int = 2
   solver_type: str = 'midpoint'
   lower_order_final: bool = True
@@ -201,8 +210,8 @@ def from_config(config: dict) -> Scheduler:
     UserError: for a field, or the value of one, that is not computed here.
   """
   _check(config)
-  if (
-    config.get('use_karras_sigmas') and config.get('beta_schedule') == 'cosine'
+  if config.get('beta_schedule') == 'cosine' and config.get(
+    'use_karras_sigmas'
   ):
     raise errors.UserError(
       'scheduler_config.json: use_karras_sigmas is True, but beta_schedule '
@@ -217,14 +226,17 @@ def from_config(config: dict) -> Scheduler:
 
 
 def _check(config: dict) -> None:
+  """Raises UserError for the first field that is not computed as it says."""
   for field, value in config.items():
     if field in _ALLOWED:
       computed = value in _ALLOWED[field]
       known = ' or '.join(map(repr, _ALLOWED[field]))
     elif field in _RANGES:
       low, high = _RANGES[field]
-      computed = isinstance(value, numbers.Real) and low <= value <= high
-      known = f'a number in {low} … {high}'
+      whole = isinstance(low, int)
+      kind = numbers.Integral if whole else numbers.Real
+      computed = isinstance(value, kind) and low <= value <= high
+      known = f'{"whole numbers" if whole else "numbers"} in {low} … {high}'
     elif field.startswith('_') or field in _IRRELEVANT:
       continue
     else:

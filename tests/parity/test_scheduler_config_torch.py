@@ -15,7 +15,11 @@ from dbflax.diffusion import scheduler as scheduler_lib
 
 torch = pytest.importorskip('torch', reason='parity needs torch')
 diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
-pytestmark = pytest.mark.parity
+pytestmark = [
+  pytest.mark.parity,
+  # Of diffusers, with a recent numpy.
+  pytest.mark.filterwarnings('ignore:__array__ implementation'),
+]
 
 SHAPE = (2, 6, 6, 3)
 CLASSES = {

@@ -4,7 +4,7 @@ Both sides read the same `scheduler_config.json`, see the same made-up network
 and the same noise. diffusers multiplies its alphas up in float32, which costs
 it 5e-4 of 1 − alpha² at time 0; to compare what is done with the alphas, it is
 given the exact ones (`_exact`). What is left is rounding: the largest
-difference measured is 4e-6 of the largest value, in one step or in fifty.
+difference measured is 4.4e-6 of the largest value, in one step or in fifty.
 """
 
 import inspect
@@ -19,7 +19,11 @@ from dbflax.diffusion import scheduler as scheduler_lib
 
 torch = pytest.importorskip('torch', reason='parity needs torch')
 diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
-pytestmark = pytest.mark.parity
+pytestmark = [
+  pytest.mark.parity,
+  # Of diffusers, with a recent numpy.
+  pytest.mark.filterwarnings('ignore:__array__ implementation'),
+]
 
 SHAPE = (2, 6, 6, 3)
 RTOL = 1e-5
@@ -218,14 +222,14 @@ def test_a_step_to_the_clean_image_adds_no_noise(variance):
 
 @pytest.mark.parametrize('name', CLASSES)
 def test_published_schedulers_equal_diffusers_as_it_ships(name):
-  """Its alphas in float32 cost it less than 1e-4 on IF's own settings."""
+  """Its alphas in float32 cost it 8e-6 on IF's own settings."""
   file = {'_class_name': 'DDPMScheduler', '_diffusers_version': '0.15.0', **IF}
   published = diffusers.DDPMScheduler.from_config(file)
   swapped = CLASSES[name].from_config(published.config)
   named = scheduler_lib.from_config(file).using(name)
   for scheduler in (named, _ours(swapped)):
     assert scheduler.sampler == name
-    _compare(swapped, 20, scheduler, rtol=1e-4)
+    _compare(swapped, 20, scheduler, rtol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -255,15 +259,15 @@ def test_one_step_equals_diffusers(name, options):
 
 
 @pytest.mark.parametrize(
-  'options',
+  ('steps', 'options'),
   [
-    {},
-    {'solver_type': 'heun'},
-    {'final_sigmas_type': 'sigma_min'},
-    {'beta_schedule': 'linear'},
+    (8, {}),
+    (25, {}),
+    (8, {'solver_type': 'heun'}),
+    (25, {'final_sigmas_type': 'sigma_min'}),
+    (25, {'beta_schedule': 'linear'}),
   ],
 )
-@pytest.mark.parametrize('steps', [8, 25])
 def test_karras_times_equal_diffusers(steps, options):
   """The network hears of diffusers' whole times; we tell it the fractions."""
   reference = _reference('dpmpp_2m', {'use_karras_sigmas': True, **options})
