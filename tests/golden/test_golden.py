@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax import cascade
+from dbflax import pretrained
 from dbflax.diffusion import guidance, lowres, process, sampler
 from dbflax.diffusion import schedule as schedule_lib
 from dbflax.models import unet as unet_lib
@@ -68,7 +68,7 @@ def test_text_encoder(quick):
 
 def test_tokenizer():
   golden, _ = _golden('tokenizer')
-  spiece = cascade.ASSETS / 'toybox/tokenizer/spiece.model'
+  spiece = pretrained.ASSETS / 'toybox/tokenizer/spiece.model'
   tokenizer = tokenizer_lib.Tokenizer(spiece)
   assert tokenizer.fingerprint == golden['fingerprint'], (
     'the embedded vocabulary is another one; run tests/golden/write.py'

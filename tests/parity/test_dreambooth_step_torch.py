@@ -19,7 +19,7 @@ import numpy as np
 import optax
 import pytest
 
-from dbflax import cascade, rng, sharding
+from dbflax import cascade, pretrained, rng, sharding
 from dbflax.train import state as state_lib
 from dbflax.train import step as step_lib
 from dbflax.weights import diffusers as diffusers_lib
@@ -96,7 +96,7 @@ def networks(request, tmp_path_factory):
   scheduler.save_pretrained(folder / 'scheduler')
   if request.param != 'stage_1':
     scheduler.save_pretrained(folder / 'image_noising_scheduler')
-  stage = cascade.load_stage(folder)
+  stage = pretrained.load_stage(folder, request.param)
   init = functools.partial(cascade.init_stage, stage)
   shapes = jax.eval_shape(init, jax.random.key(0))
   return model, stage, diffusers_lib.read_params(folder / 'unet', shapes)
