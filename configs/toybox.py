@@ -319,7 +319,9 @@ def _scheduler(**fields) -> dict:
     _class_name='DDPMScheduler',
     num_train_timesteps=1000,
     beta_schedule='squaredcos_cap_v2',
-    timestep_spacing='trailing',
+    # From T - 1, for few steps, down to 0: diffusers adds noise to what a last
+    # step from a later time leads to.
+    timestep_spacing='linspace',
     dynamic_thresholding_ratio=0.95,
     clip_sample=True,
     **fields,
