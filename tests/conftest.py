@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -140,3 +141,47 @@ def full_size():
     return network['config'], network['parameters'], shapes
 
   return load
+
+
+@pytest.fixture(scope='session')
+def pipelines():
+  """pipelines(folder) → the tiny cascade there, as DeepFloyd ships IF.
+
+  A pipeline for each stage, and the text encoder in the first: {name: path}.
+  """
+  from dbflax import pretrained
+
+  tiny = pretrained.ASSETS / 'tiny'
+
+  def write(folder):
+    shutil.copytree(tiny / 'stage_1', folder / 'IF-I')
+    for part in ('tokenizer', 'text_encoder'):
+      shutil.copytree(tiny / part, folder / 'IF-I' / part)
+    shutil.copytree(tiny / 'stage_2', folder / 'IF-II')
+    return {name: str(folder / name) for name in ('IF-I', 'IF-II')}
+
+  return write
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+  """hub_cache(repository, folder) puts a folder into the hub's cache.
+
+  The cache is empty at first, and there is no network.
+  """
+  from huggingface_hub import constants
+
+  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+  monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+
+  def put(repository: str, content: pathlib.Path):
+    name = f'models--{repository.replace("/", "--")}'
+    folder = tmp_path / 'hub' / name
+    commit = '0123456789' * 4
+    shutil.copytree(content, folder / 'snapshots' / commit)
+    for revision in ('main', 'v1.0'):
+      ref = folder / 'refs' / revision
+      ref.parent.mkdir(exist_ok=True)
+      ref.write_text(commit)
+
+  return put

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax import cascade, errors, pretrained
+from configs import dog
+from dbflax import cascade, errors, job, pretrained, workdir
 from dbflax.weights import diffusers, files
 
 TINY = pretrained.ASSETS / 'tiny'
@@ -88,17 +89,8 @@ def test_a_stage_that_is_not_computed_is_refused(
     pretrained.load_stage(tmp_path / 'stage_2', 'stage_2')
 
 
-def _pipelines(folder: pathlib.Path) -> dict[str, str]:
-  """The tiny cascade as DeepFloyd ships IF: a pipeline for each stage."""
-  shutil.copytree(TINY / 'stage_1', folder / 'IF-I')
-  for part in ('tokenizer', 'text_encoder'):
-    shutil.copytree(TINY / part, folder / 'IF-I' / part)
-  shutil.copytree(TINY / 'stage_2', folder / 'IF-II')
-  return {name: str(folder / name) for name in ('IF-I', 'IF-II')}
-
-
-def test_stages_that_are_shipped_apart_make_a_cascade(tmp_path):
-  at = _pipelines(tmp_path)
+def test_stages_that_are_shipped_apart_make_a_cascade(tmp_path, pipelines):
+  at = pipelines(tmp_path)
   stages = ('stage_1', 'stage_2')
   apart = pretrained.load(
     at['IF-I'], stages, elsewhere={'stage_2': at['IF-II'], 'stage_3': ''}
@@ -111,8 +103,8 @@ def test_stages_that_are_shipped_apart_make_a_cascade(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_a_pipeline_is_not_taken_for_the_stage_above_it(tmp_path):
-  at = _pipelines(tmp_path)
+def test_a_pipeline_is_not_taken_for_the_stage_above_it(tmp_path, pipelines):
+  at = pipelines(tmp_path)
   with pytest.raises(errors.UserError, match='stage_2.*is missing'):
     pretrained.load(at['IF-I'], ('stage_1', 'stage_2'))
 
@@ -138,33 +130,12 @@ def test_parts_that_do_not_fit_are_refused(tmp_path, part, fields, message):
     pretrained.load(_edited(tmp_path / 'cascade', part, **fields))
 
 
-def _hub_cache(cache: pathlib.Path, repository: str, content: pathlib.Path):
-  """A repository as huggingface_hub keeps it once it was fetched."""
-  folder = cache / f'models--{repository.replace("/", "--")}'
-  commit = 'c0ffee' * 6 + 'c0ff'
-  shutil.copytree(content, folder / 'snapshots' / commit)
-  for revision in ('main', 'v1.0'):
-    ref = folder / 'refs' / revision
-    ref.parent.mkdir(exist_ok=True)
-    ref.write_text(commit)
-
-
-@pytest.fixture
-def hub_cache(tmp_path, monkeypatch):
-  """An empty cache of the hub, without a network."""
-  from huggingface_hub import constants
-
-  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
-  monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
-  return tmp_path / 'hub'
-
-
 @pytest.mark.parametrize('revision', ['', '@v1.0'])
 def test_a_repository_that_was_fetched_is_read_offline(
-  hub_cache, tmp_path, revision
+  hub_cache, tmp_path, pipelines, revision
 ):
-  at = _pipelines(tmp_path)
-  _hub_cache(hub_cache, 'DeepFloyd/IF-I', tmp_path / 'IF-I')
+  at = pipelines(tmp_path)
+  hub_cache('DeepFloyd/IF-I', tmp_path / 'IF-I')
   model = pretrained.load(f'DeepFloyd/IF-I{revision}', ('stage_1',))
   here = pretrained.load(at['IF-I'], ('stage_1',))
   assert model.stages == here.stages
@@ -175,15 +146,17 @@ def test_a_repository_that_was_fetched_is_read_offline(
 
 
 @pytest.mark.parametrize('source', ['nobody/nothing', 'DeepFloyd/IF-I@v9'])
-def test_a_repository_that_cannot_be_had_is_named(hub_cache, tmp_path, source):
-  _pipelines(tmp_path)
-  _hub_cache(hub_cache, 'DeepFloyd/IF-I', tmp_path / 'IF-I')
+def test_a_repository_that_cannot_be_had_is_named(
+  hub_cache, tmp_path, pipelines, source
+):
+  pipelines(tmp_path)
+  hub_cache('DeepFloyd/IF-I', tmp_path / 'IF-I')
   with pytest.raises(errors.UserError, match=f'{source}.*cannot be had'):
     pretrained.load(source)
 
 
-def test_a_variant_is_read_and_its_absence_is_named(tmp_path):
-  at = _pipelines(tmp_path)
+def test_a_variant_is_read_and_its_absence_is_named(tmp_path, pipelines):
+  at = pipelines(tmp_path)
   half = files.Format('fp16')
   with pytest.raises(errors.UserError, match="variant 'fp16'.*plain|cascade.v"):
     pretrained.load_params(
@@ -196,3 +169,23 @@ def test_a_variant_is_read_and_its_absence_is_named(tmp_path):
   found = pretrained.load_params(model, 'stage_1')
   expected = pretrained.load_params(pretrained.load('tiny'), 'stage_1')
   jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize('variant', ['if_m', 'if_l', 'if_xl'])
+def test_a_run_finds_deepfloyds_repositories(
+  hub_cache, tmp_path, pipelines, monkeypatch, variant
+):
+  """All that a run reads before it writes, of networks of another size."""
+  pipelines(tmp_path)
+  config = dog.get_config(variant)
+  where = config.cascade
+  hub_cache(where.path, tmp_path / 'IF-I')
+  hub_cache(where.stage_2, tmp_path / 'IF-II')
+  config.mesh.fsdp = 1  # the one device here
+  work = workdir.Workdir(tmp_path / 'run', config.name)
+  started = job.start(config, work)
+  assert list(started.model.stages) == ['stage_1', 'stage_2']
+  for stage in started.model.stages.values():
+    assert stage.unet.dtype == 'bfloat16' and stage.unet.remat
+  text = started.embed(['a dog'])
+  assert text.shape == (1, 77, 96) and np.isfinite(text).all()
