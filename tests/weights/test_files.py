@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dbflax import errors
-from dbflax.weights import files, hub
+from dbflax.weights import files
 
 
 @pytest.fixture(params=['unet', 'text_encoder'])
@@ -100,20 +100,3 @@ def test_json_is_read(tmp_path):
   path = tmp_path / 'config.json'
   path.write_text(json.dumps({'a': 1}))
   assert files.read_json(path) == {'a': 1}
-
-
-@pytest.mark.parametrize(
-  ('source', 'is_id'),
-  [
-    ('DeepFloyd/IF-I-XL-v1.0', True),
-    ('DeepFloyd/IF-I-XL-v1.0@main', True),
-    ('DeepFloyd/IF-I-XL-v1.0@refs/pr/3', True),
-    ('tiny', False),
-    ('./runs/dog', False),
-    ('/abs/dir', False),
-    ('a/b/c', False),
-    ('../x', False),
-  ],
-)
-def test_what_looks_like_a_repository(source, is_id):
-  assert hub.is_id(source) == is_id
