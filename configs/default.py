@@ -203,12 +203,12 @@ def _stage(
   stage.sample_every = steps // 2
   # Which parameters are trained: a regex searched in paths such as
   # down_blocks_1/attentions_0/to_q/kernel; '' is all of them, as in the paper.
-  # Gradients, moments and averages of the others cost no memory: 'attentions'
-  # keeps about what matters to a new subject. Wants a larger learning rate.
+  # Gradients, moments and averages of the others take no memory. In the
+  # embedded base the loss falls as fast with 'up_blocks' (58 %) as with all.
   stage.trainable = ''
   stage.lora = _lora()
   # Type in which matrices are stored that are not trained: 'bfloat16' halves
-  # their memory. Only with lora.rank or trainable.
+  # their memory, and rounds them for good. Only with lora.rank or trainable.
   stage.frozen_dtype = 'float32'
   # Recompute activations in the backward pass: less memory, more time.
   stage.remat = False
@@ -226,13 +226,15 @@ def _lora() -> ml_collections.ConfigDict:
   """
   lora = ml_collections.ConfigDict()
   # Rank of the updates; 0 is no LoRA, 4 to 32 are usual. Wants a learning rate
-  # about ten times as large as without.
+  # 10 to 30 times as large as without.
   lora.rank = 0
   # Updates are scaled by alpha / rank, so that the learning rate can stay when
   # the rank changes; 0 stands for the rank, a scale of 1.
   lora.alpha = 0.0
   # Which matrices get one: a regex searched in the paths of kernels. These are
-  # the projections of text and self-attention that diffusers trains in IF.
+  # the projections of text and self-attention that diffusers trains in IF. The
+  # embedded cascade attends little: there take all matrices, with
+  # 'to_|add_|proj|linear|shortcut'.
   lora.targets = '/(to_q|to_k|to_v|to_out_0|add_k_proj|add_v_proj)/'
   return lora
 
