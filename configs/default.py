@@ -137,8 +137,8 @@ def _sample(config) -> ml_collections.ConfigDict:
   # How many at once, in every stage.
   sample.batch = 2
   sample.stage_1 = _sampling(config.stage_1, steps=32, guidance_scale=3.0)
-  sample.stage_2 = _sampling(config.stage_2, steps=13, guidance_scale=1.0)
-  sample.stage_3 = _sampling(config.stage_3, steps=7, guidance_scale=1.0)
+  sample.stage_2 = _sampling(config.stage_2, steps=12, guidance_scale=1.0)
+  sample.stage_3 = _sampling(config.stage_3, steps=6, guidance_scale=1.0)
   return sample
 
 

@@ -304,7 +304,9 @@ def _stage_files(name: str, unet: dict) -> dict:
       # A narrow network cannot carry the noise of a whole picture through, so
       # it predicts the picture itself.
       prediction_type='sample',
-      variance_type='learned_range',
+      # In few steps a variance between the smallest and the largest is far too
+      # large near the end: pictures turn to confetti.
+      variance_type='fixed_small',
       thresholding=not is_sr,
       sample_max_value=1.5,
     ),
@@ -319,9 +321,7 @@ def _scheduler(**fields) -> dict:
     _class_name='DDPMScheduler',
     num_train_timesteps=1000,
     beta_schedule='squaredcos_cap_v2',
-    # From T - 1, for few steps, down to 0: diffusers adds noise to what a last
-    # step from a later time leads to.
-    timestep_spacing='linspace',
+    timestep_spacing='trailing',
     dynamic_thresholding_ratio=0.95,
     clip_sample=True,
     **fields,

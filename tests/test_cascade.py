@@ -41,10 +41,12 @@ def _denoise(stage, scale, conditioning=None):
 
 @pytest.fixture
 def v_stage(tiny):
-  """A base stage that predicts v."""
+  """A base stage that predicts v and has learned its variance."""
   stage = tiny.stages['stage_1']
   scheduler = dataclasses.replace(
-    stage.scheduler, prediction_type='v_prediction'
+    stage.scheduler,
+    prediction_type='v_prediction',
+    variance_type='learned_range',
   )
   return dataclasses.replace(stage, scheduler=scheduler)
 

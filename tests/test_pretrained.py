@@ -70,21 +70,28 @@ def test_a_folder_that_is_no_cascade_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('file', 'field', 'value', 'message'),
+  ('file', 'change', 'message'),
   [
     *(
-      (f'{folder}/scheduler_config.json', 'prediction_type', 'flow', "'flow'")
+      (f'{folder}/scheduler_config.json', {'prediction_type': 'flow'}, "'flow'")
       for folder in ('scheduler', 'image_noising_scheduler')
     ),
-    ('unet/config.json', 'out_channels', 3, 'learned_range.*6.*has 3'),
+    (
+      'scheduler/scheduler_config.json',
+      {'variance_type': 'learned_range'},
+      'learned_range.*6.*has 3',
+    ),
   ],
 )
 def test_a_stage_that_is_not_computed_is_refused(
-  tmp_path, file, field, value, message
+  tmp_path, file, change, message
 ):
   shutil.copytree(TINY / 'stage_2', tmp_path / 'stage_2')
-  path = tmp_path / 'stage_2' / file
-  path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+  # Without a learned variance there are three channels less.
+  changes = {'unet/config.json': {'out_channels': 3}, file: change}
+  for name, fields in changes.items():
+    path = tmp_path / 'stage_2' / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
   with pytest.raises(errors.UserError, match=message):
     pretrained.load_stage(tmp_path / 'stage_2', 'stage_2')
 

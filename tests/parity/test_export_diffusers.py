@@ -1,5 +1,8 @@
 """What we export draws the same pictures in diffusers, given the same noise."""
 
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -15,6 +18,17 @@ pytestmark = pytest.mark.parity
 PROMPT = 'a photo of a dog on the beach'
 # A level that is a whole number of schedule steps, as diffusers wants it.
 NOISE_LEVEL = 0.02
+# scheduler_config.json of DeepFloyd IF.
+DEEPFLOYD = {
+  '_class_name': 'DDPMScheduler',
+  'num_train_timesteps': 1000,
+  'beta_schedule': 'squaredcos_cap_v2',
+  'prediction_type': 'epsilon',
+  'variance_type': 'learned_range',
+  'thresholding': True,
+  'dynamic_thresholding_ratio': 0.95,
+  'clip_sample': True,
+}
 KEYS = jax.vmap(jax.random.key)(np.arange(2))
 
 
@@ -27,6 +41,8 @@ def tiny_export(tmp_path_factory, random_params):
     tuned[name] = folder / 'run' / name / 'unet'
     shapes = pretrained.abstract_params(model, name)
     params = random_params(shapes, seed)
+    # Logits of the learned variance, which training keeps in about -1 … 1.
+    params['conv_out']['kernel'][..., 3:] *= 0.2
     diffusers_files.write_params(tuned[name], params, np.float32)
   export.write(folder / 'export', model, tuned)
   options = cascade.Sampling('ancestral', 2, 3.0, NOISE_LEVEL)
@@ -143,6 +159,20 @@ def _assert_same_pictures(folder, steps, guidance_scale, monkeypatch):
 
 def test_the_tiny_cascade_draws_the_same_pictures(tiny_export, monkeypatch):
   _assert_same_pictures(tiny_export, 3, 3.0, monkeypatch)
+
+
+def test_deepfloyds_schedulers_draw_the_same_pictures(
+  tiny_export, tmp_path, monkeypatch
+):
+  """Noise is predicted, the variance learned, times lead to 0."""
+  folder = tmp_path / 'export'
+  shutil.copytree(tiny_export, folder)
+  for path in folder.rglob('scheduler/scheduler_config.json'):
+    of_base = path.parents[1] == folder
+    largest = 1.5 if of_base else 1.0
+    config = {**DEEPFLOYD, 'sample_max_value': largest}
+    path.write_text(json.dumps(config))
+  _assert_same_pictures(folder, 3, 3.0, monkeypatch)
 
 
 @pytest.mark.slow
