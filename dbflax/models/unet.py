@@ -18,12 +18,18 @@ from dbflax.models import blocks, embeddings, levels
 _REQUIRED = {
   'mid_block_type': 'UNetMidBlock2DSimpleCrossAttn',
   'resnet_time_scale_shift': 'scale_shift',
-  'encoder_hid_dim_type': 'text_proj',
   'addition_embed_type': 'text',
   'cross_attention_norm': 'group_norm',
 }
+# Fields without which the network has no size.
+_SIZES = (
+  *('sample_size', 'in_channels', 'out_channels', 'block_out_channels'),
+  *('layers_per_block', 'down_block_types', 'up_block_types'),
+  *('attention_head_dim', 'cross_attention_dim', 'encoder_hid_dim'),
+)
 # Fields that may be left out; these are the values that are honoured.
 _ALLOWED = {
+  'encoder_hid_dim_type': (None, 'text_proj'),
   'act_fn': tuple(embeddings.ACTIVATIONS),
   'time_embedding_act_fn': (None, *embeddings.ACTIVATIONS),
   'class_embed_type': (None, 'timestep'),
@@ -36,6 +42,11 @@ _ALLOWED = {
   'dual_cross_attention': (False,),
   'conv_in_kernel': (3,),
   'conv_out_kernel': (3,),
+  'dropout': (0,),
+  'num_attention_heads': (None,),
+  'num_class_embeds': (None,),
+  'time_cond_proj_dim': (None,),
+  'timestep_post_act': (None,),
 }
 # Block types by whether they attend to the text.
 _ATTENDS = {
@@ -63,7 +74,7 @@ class UNet(nn.Module):
   class_embed_type: str | None = None
   time_embedding_act_fn: str | None = None
   time_embedding_dim: int | None = None
-  act_fn: str = 'gelu'
+  act_fn: str = 'silu'
   norm_num_groups: int = 32
   norm_eps: float = 1e-5
   only_cross_attention: bool = False
@@ -191,6 +202,12 @@ def from_config(config: dict, dtype=jnp.float32, remat: bool = False) -> UNet:
 
 def _check(config: dict) -> None:
   """Refuses what a config.json asks for and this U-Net cannot do."""
+  missing = [field for field in _SIZES if config.get(field) is None]
+  if missing:
+    raise errors.UserError(
+      f'unet/config.json lacks {", ".join(missing)}: take the config.json that '
+      'came with the weights.'
+    )
   required = {field: (value,) for field, value in _REQUIRED.items()}
   given = {field: _ALLOWED[field] for field in _ALLOWED if field in config}
   for field, values in (required | given).items():

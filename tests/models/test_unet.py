@@ -109,7 +109,11 @@ def test_fields_of_no_meaning_here_are_passed_over():
   [
     ('mid_block_type', 'UNetMidBlock2DCrossAttn'),
     ('resnet_time_scale_shift', 'default'),
-    ('encoder_hid_dim_type', None),
+    ('encoder_hid_dim_type', 'image_proj'),
+    ('encoder_hid_dim', None),
+    ('sample_size', None),
+    ('num_class_embeds', 10),
+    ('dropout', 0.1),
     ('addition_embed_type', 'text_time'),
     ('cross_attention_norm', None),
     ('down_block_types', ['CrossAttnDownBlock2D', 'DownBlock2D']),
@@ -127,6 +131,12 @@ def test_what_this_u_net_is_not_is_refused(field, value):
   shown = value[0] if field.endswith('block_types') else field
   with pytest.raises(errors.UserError, match=shown):
     unet_lib.from_config(_config(**{field: value}))
+
+
+def test_an_absent_kind_of_text_projection_is_the_one_there_is():
+  """As in diffusers, if the text has a size of its own."""
+  ours = unet_lib.from_config(_config(encoder_hid_dim_type=None))
+  assert ours == unet_lib.from_config(_config())
 
 
 def test_what_diffusers_writes_for_this_u_net_is_read():
