@@ -18,6 +18,8 @@ STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
 OPTIMIZERS = ('adamw', 'muon')
 WEIGHTINGS = ('simple', 'min_snr')
+# A part of a pre-training (configs/toybox.py).
+PHASE = ('resolution', 'crop', 'batch', 'steps')
 
 
 class Rule(NamedTuple):
@@ -93,6 +95,13 @@ RULES = (
   Rule('text.max_length', _at_least(2), 'at least 2 tokens'),
   Rule('prior.weight', _at_least(0), '0 (no prior loss) or more'),
   Rule('*.count', _at_least(1), 'at least 1'),
+  Rule(
+    '*.phases',
+    lambda value: (
+      bool(value) and all({*p} == {*PHASE} for p in map(dict, value))
+    ),
+    f'dicts of {PHASE}, set in a config file',
+  ),
   Rule('*.images_per_prompt', _at_least(1), 'at least 1'),
   Rule('*.steps', _at_least(1), 'at least 1'),
   Rule('*.batch', _at_least(1), 'at least 1'),
@@ -164,7 +173,8 @@ def check(config) -> None:
 def _passes(rule: Rule, value) -> bool:
   try:
     return rule.test(value)
-  except TypeError:  # Such as 1 <= 'a' in a tuple's element.
+  # Such as 1 <= 'a' in a tuple's element, or a text where a dict should be.
+  except (TypeError, ValueError):
     return False
 
 

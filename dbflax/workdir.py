@@ -87,7 +87,8 @@ def atomic_path(path) -> Iterator[pathlib.Path]:
   """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(f'.{path.name}{PARTIAL}')
+  # Of this process: another may write the same file now.
+  partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
   yield partial
   with open(partial, 'rb') as file:
     os.fsync(file.fileno())

@@ -115,6 +115,13 @@ BAD_INPUT = {
   'field of a field': ([DOG, '--config.seed.x=3'], "'seed.x'"),
   'type': ([DOG, '--config.stage_1.steps=many'], 'stage_1.steps=many'),
   'steps': ([DOG, '--config.stage_1.steps=0'], 'stage_1.steps=0.*at least 1'),
+  'phases': (
+    [
+      f'--config={ROOT}/configs/toybox.py:stage_1',
+      '--config.stage_1.phases=(dict(resolution=64,steps=9),)',
+    ],
+    'stage_1.phases=.*must be dicts.*in a config file',
+  ),
   'class noun': ([DOG, '--config.subject.class_noun= '], 'class_noun=.*dog'),
   'placeholder': (
     [DOG, "--config.sample.prompts=('a {subjct}',)"],
