@@ -144,9 +144,10 @@ def _prior_inputs(job: job_lib.Job) -> dict:
     'count': options.count,
     'sampler': [options.sampler, options.steps, options.guidance_scale],
     'seed': job.config.seed,
-    'max_length': job.config.text.max_length,
+    'text': job.config.text.to_dict(),
     'text_encoder': job.weights('text_encoder'),
     'stage_1': job.weights('stage_1'),
+    'dtype': job.config.stage_1.dtype,
   }
 
 
@@ -203,7 +204,7 @@ def _train(job: job_lib.Job, name: str) -> None:
     'prompt': job.instance_prompt,
     'hyper': config[name].to_dict(),
     'seed': config.seed,
-    'max_length': config.text.max_length,
+    'text': config.text.to_dict(),
     'text_encoder': job.weights('text_encoder'),
     'weights': job.weights(name),
     'prior': _prior_inputs(job) if with_prior else None,
@@ -311,8 +312,9 @@ def _sample(job: job_lib.Job) -> None:
     'weights': _weights(job),
     'prompts': job.prompts(),
     'sample': config.sample.to_dict(),
+    'dtype': {name: config[name].dtype for name in names},
     'seed': config.seed,
-    'max_length': config.text.max_length,
+    'text': config.text.to_dict(),
     'text_encoder': job.weights('text_encoder'),
   }
 

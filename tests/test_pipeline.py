@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dbflax import cascade, main, pretrained
+from configs import test as test_config
+from dbflax import cascade, main, pipeline, pretrained
+from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
 from dbflax.train import loop, step
 
@@ -182,6 +184,28 @@ def test_class_images_follow_prompt_and_weights(finished, tmp_path):
   )
   assert stamp() > drawn_at
   assert images() != other_weights
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'matters'),
+  [
+    ('text.dtype', 'bfloat16', True),
+    ('text.max_length', 20, True),
+    ('stage_1.dtype', 'bfloat16', True),
+    ('prior.steps', 3, True),
+    ('prior.batch', 3, False),
+    ('stage_1.steps', 5, False),
+  ],
+)
+def test_what_class_images_depend_on(tmp_path, field, value, matters):
+  def recorded(fields):
+    config = test_config.get_config()
+    config.update_from_flattened_dict(fields)
+    work = workdir_lib.Workdir(tmp_path, config.name)
+    job = job_lib.start(config, work)
+    return workdir_lib.fingerprint(pipeline._prior_inputs(job))
+
+  assert (recorded({}) != recorded({field: value})) == matters
 
 
 def test_interrupted_class_images_are_completed(finished, tmp_path):
