@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax import rng
+from dbflax import rng, sharding
 from dbflax.diffusion import guidance, lowres, sampler
 from dbflax.diffusion import schedule as schedule_lib
 from dbflax.diffusion import scheduler as scheduler_lib
@@ -120,20 +120,22 @@ def denoiser(
   DeepFloyd IF. A scale of 1 runs the network once per step.
   """
 
+  # The two branches of an image lie side by side, on one device.
+  pair = lambda a, b: jnp.stack([a, b], 1).reshape(-1, *a.shape[1:])
+
   def guided(x, t):
     if guidance_scale == 1:
       return network(stage, params, x, t, text, conditioning)
-    null = jnp.broadcast_to(null_text, text.shape)
-    twice = lambda a: jnp.concatenate([a, a])
     both = network(
       stage,
       params,
-      twice(x),
-      twice(t),
-      jnp.concatenate([text, null]),
-      jax.tree.map(twice, conditioning),
+      pair(x, x),
+      pair(t, t),
+      pair(text, jnp.broadcast_to(null_text, text.shape)),
+      jax.tree.map(lambda a: pair(a, a), conditioning),
     )
-    cond, uncond = jnp.split(both, 2)
+    both = both.reshape(-1, 2, *both.shape[1:])
+    cond, uncond = both[:, 0], both[:, 1]
     c = x.shape[-1]
     prediction = guidance.combine(
       cond[..., :c], uncond[..., :c], guidance_scale
@@ -163,11 +165,14 @@ class Sampling:
   noise_level: float = 0.0
 
 
-def make_sampler(stage: Stage, options: Sampling) -> Callable:
+def make_sampler(
+  stage: Stage, options: Sampling, mesh: jax.sharding.Mesh | None = None
+) -> Callable:
   """Compiles (params, text, null_text, keys[, low]) → images.
 
   text [B, L, D], null_text [L, D], keys [B], low [B, r, r, 3]; images
-  [B, R, R, 3] in [-1, 1]. The whole trajectory is one scan in one jit.
+  [B, R, R, 3] in [-1, 1]. The whole trajectory is one scan in one jit. The
+  devices of `mesh` share the images, if they divide the batch.
   """
   scheduler = stage.scheduler.using(options.sampler)
   stage = dataclasses.replace(stage, scheduler=scheduler)
@@ -187,7 +192,14 @@ def make_sampler(stage: Stage, options: Sampling) -> Callable:
     start, fresh = noise('start')(0), noise('steps')
     return jnp.clip(scheduler.run(denoise, start, fresh, times), -1, 1)
 
-  return draw
+  if mesh is None:
+    return draw
+
+  def draw_on_mesh(params, text, null_text, keys, low=None):
+    text, keys, low = sharding.put_batch((text, keys, low), mesh)
+    return draw(params, text, null_text, keys, low)
+
+  return draw_on_mesh
 
 
 def init_stage(stage: Stage, key) -> dict:

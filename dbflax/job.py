@@ -145,7 +145,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   photos = subjects.load(subject.photos, sizes, subject.crop)
   identifier = _identifier(config, model.tokenizer)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
-  samplers = _samplers(config, model)
+  samplers = _samplers(config, model, mesh)
   work.claim()
   record = {**config.to_dict(), 'command': work.command}
   workdir_lib.write_json(work.root / 'config.json', record)
@@ -180,12 +180,12 @@ def _check_crops(config, model: cascade.Cascade) -> None:
       )
 
 
-def _samplers(config, model: cascade.Cascade) -> dict[str, Callable]:
+def _samplers(config, model: cascade.Cascade, mesh) -> dict[str, Callable]:
   """A sampler for each stage; UserError if a schedule has too few steps."""
   base = model.stages['stage_1'].scheduler
   base.using(config.prior.sampler).times(config.prior.steps)
   return {
-    name: cascade.make_sampler(stage, sampling(config, name))
+    name: cascade.make_sampler(stage, sampling(config, name), mesh)
     for name, stage in model.stages.items()
   }
 

@@ -165,7 +165,7 @@ def _draw_prior(job: job_lib.Job) -> None:
     )
     prior_lib.draw(
       folder,
-      cascade.make_sampler(stage, sampling),
+      cascade.make_sampler(stage, sampling, job.mesh),
       job.load_params(stage.name),
       text,
       null_text,

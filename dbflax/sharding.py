@@ -9,7 +9,6 @@ divide a dimension is dropped there: that tensor is replicated.
 import re
 
 import jax
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -79,10 +78,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(tree, mesh: Mesh):
-  """Host arrays [B, …] onto the mesh; replicated where B does not divide."""
+  """Arrays [B, …] onto the mesh; replicated where B does not divide."""
 
   def put(array):
-    array = np.asarray(array)
     divides = array.shape[0] % mesh.size == 0
     return jax.device_put(array, batch(mesh) if divides else replicated(mesh))
 
