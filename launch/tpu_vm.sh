@@ -187,6 +187,9 @@ cd "$checkout"
 if [[ $action == all ]]; then
   trap 'stop 130 stopped' INT
   persist
+  if ((dry_run)); then
+    echo "# If the VM is lost before: all of that again, at most $retries times."
+  fi
   fetch || stop $? 'could not fetch the results'
   delete || stop $? 'could not delete the VM'
 else
