@@ -71,6 +71,6 @@ VARIANTS = {
   'if_m': _variant('M', 'M', fsdp=1),
   # v4-8: 0.9 and 1.2 billion parameters, 20 GB of state in all.
   'if_l': _variant('L', 'L', fsdp=4),
-  # v4-16, eight chips: 4.3 and 1.2 billion parameters, 69 GB of state in all.
+  # v6e-8, eight chips on one host: 4.3 and 1.2 billion, 69 GB of state in all.
   'if_xl': _variant('XL', 'L', fsdp=8),
 }
