@@ -2,8 +2,12 @@
 
 Mesh axes: 'data' (replicas) and 'fsdp' (parameters and optimizer state are
 split, batches too). The first rule whose pattern matches the end of a
-parameter's path wins; a path that no rule matches raises. An axis that does not
-divide a dimension is dropped there: that tensor is replicated.
+parameter's path wins; a path that no rule matches raises. Where the axis does
+not divide the dimension that the rule names, it takes the largest other one
+that it does divide: conv_out has six channels, and Adafactor's sums over rows
+and columns (v_row, v_col) have a dimension less than their kernel. Where there
+is none, the tensor is replicated, as all biases and scales are: 0.5 to 1.2 % of
+the embedded stages' numbers, less than 0.1 % of DeepFloyd IF's.
 """
 
 import re
@@ -50,9 +54,17 @@ def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
 
 
 def _fit(rule: P, shape: tuple[int, ...], mesh: Mesh) -> P:
-  divides = lambda dim, axis: axis and dim % mesh.shape[axis] == 0
-  pairs = zip(shape, rule, strict=False)
-  return P(*(axis if divides(dim, axis) else None for dim, axis in pairs))
+  """The rule's axis on its dimension, or on the largest that it divides."""
+  named = [n for n, axis in enumerate(rule) if axis]
+  if not named:
+    return P()
+  [first] = named
+  axis = rule[first]
+  others = sorted(range(len(shape)), key=lambda n: shape[n], reverse=True)
+  for n in (first, *others):
+    if n < len(shape) and shape[n] % mesh.shape[axis] == 0:
+      return P(*(axis if n == m else None for m in range(len(shape))))
+  return P(*(None for _ in shape))
 
 
 def shard_tree(tree, mesh: Mesh):

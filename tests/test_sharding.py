@@ -10,13 +10,14 @@ import subprocess
 import sys
 import types
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from dbflax import cascade, errors, sharding
+from dbflax import cascade, errors, pretrained, sharding
 from dbflax.train import optimizer
 from dbflax.train import state as state_lib
 
@@ -26,6 +27,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 def _mesh(data, fsdp):
   """Enough of a mesh for `sharding.spec`."""
   return types.SimpleNamespace(shape={'data': data, 'fsdp': fsdp})
+
+
+@pytest.fixture(scope='module')
+def embedded():
+  return pretrained.load()
 
 
 def test_the_first_rule_that_matches_wins():
@@ -45,13 +51,24 @@ def test_the_first_rule_that_matches_wins():
   assert sharding.spec(factor_b, (4, 8), mesh) == P(None, 'fsdp')
 
 
-def test_what_does_not_divide_is_replicated():
+def test_where_the_named_dimension_does_not_divide_another_is_split():
+  """The largest that does; nothing is split where there is none."""
   mesh = _mesh(2, 4)
-  assert sharding.spec('conv_out/kernel', (3, 3, 8, 6), mesh) == P(
-    None, None, None, None
-  )
-  assert sharding.spec('a/kernel', (8, 18), mesh) == P(None, None)
-  assert sharding.spec('a/kernel', (7, 16), mesh) == P(None, 'fsdp')
+  spec = lambda path, *shape: sharding.spec(path, shape, mesh)
+  assert spec('conv_out/kernel', 3, 3, 8, 6) == P(None, None, 'fsdp', None)
+  assert spec('a/kernel', 8, 18) == P('fsdp', None)
+  assert spec('a/kernel', 7, 16) == P(None, 'fsdp')
+  assert spec('a/kernel', 7, 18) == P(None, None)
+  assert spec('a/bias', 16) == P()
+
+
+def test_sums_over_rows_and_columns_are_split_too():
+  """Adafactor's, whose path is a kernel's, but not their shape."""
+  mesh = _mesh(2, 4)
+  spec = lambda path, *shape: sharding.spec(path, shape, mesh)
+  assert spec('v_row/conv1/kernel', 3, 3, 8) == P(None, None, 'fsdp')
+  assert spec('v_col/to_q/kernel', 8) == P('fsdp')
+  assert spec('v/conv1/kernel', 1) == P(None)  # stands for what is factored
 
 
 def test_a_path_without_a_rule_raises():
@@ -82,6 +99,44 @@ def test_matrices_are_split_where_it_pays(tiny):
     if 'fsdp' in sharding.spec(name, leaf.shape, mesh):
       split += leaf.size
   assert split > 0.9 * total
+
+
+def _share(shapes, mesh) -> float:
+  """What one device holds of a tree, as a part of an even split."""
+  total = held = 0
+  for path, leaf in jax.tree_util.tree_leaves_with_path(shapes):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    is_split = 'fsdp' in sharding.spec(name, leaf.shape, mesh)
+    total += leaf.size
+    held += leaf.size / (mesh.shape['fsdp'] if is_split else 1)
+  return held * mesh.shape['fsdp'] / total
+
+
+@pytest.mark.parametrize(
+  ('name', 'kind'),
+  [
+    *((name, kind) for name in cascade.STAGES[:2] for kind in optimizer.KINDS),
+    # Muon has one moment for each matrix, so vectors weigh more: 1.12 there.
+    ('stage_3', 'adamw'),
+  ],
+)
+def test_a_device_holds_its_share_of_an_embedded_stage(embedded, name, kind):
+  """Of parameters and optimizer state under fsdp = 8, a tenth more at most."""
+  params = pretrained.abstract_params(embedded, name)
+  tx = optimizer.build(learning_rate=1e-3, steps=10, kind=kind)
+  create = lambda p: state_lib.create(p, tx, ema=False)
+  state = jax.eval_shape(create, params)
+  assert 1 <= _share(state, _mesh(1, 8)) < 1.1
+
+
+@pytest.mark.parametrize('name', ['IF-I-M', 'IF-I-XL', 'IF-II-L'])
+def test_a_device_holds_its_share_of_if(full_size, name):
+  _, _, shapes = full_size(name)
+  leaf = lambda shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+  tree = flax.traverse_util.unflatten_dict(
+    {path: leaf(shape) for path, shape in shapes.items()}, sep='/'
+  )
+  assert 1 <= _share(tree, _mesh(1, 8)) < 1.01
 
 
 def test_the_optimizers_state_lies_like_its_parameters():
