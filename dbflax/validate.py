@@ -16,7 +16,7 @@ KINDS = ('rare', 'word', 'random')
 CROPS = ('centre', 'pad')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
-OPTIMIZERS = ('adamw', 'muon')
+OPTIMIZERS = ('adamw', 'adafactor', 'muon')
 WEIGHTINGS = ('simple', 'min_snr')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
@@ -132,6 +132,7 @@ RULES = (
   ),
   _one_of('*.frozen_dtype', DTYPES),
   _one_of('*.optimizer', OPTIMIZERS),
+  _one_of('*.moments_dtype', DTYPES),
   _one_of('*.weighting', WEIGHTINGS),
   Rule('*.vlb_weight', _at_least(0), 'at least 0'),
   _one_of('*.sampler', SAMPLERS),
@@ -164,10 +165,23 @@ def check(config) -> None:
         raise errors.UserError(
           f'--config.{path}={value!r}: must be {rule.requirement}'
         )
+  for name in STAGES:
+    _check_moments(name, fields)
   for prompt in fields.get('sample.prompts', ()):
     _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
   if 'prior.prompt' in fields:
     _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
+
+
+def _check_moments(name: str, fields: dict) -> None:
+  """Raises UserError if moments are to be small that an optimizer lacks."""
+  dtype = fields.get(f'{name}.moments_dtype', 'float32')
+  kind = fields.get(f'{name}.optimizer')
+  if dtype != 'float32' and kind != 'adamw':
+    raise errors.UserError(
+      f'--config.{name}.moments_dtype={dtype!r} is for adamw, and '
+      f"{name}.optimizer is {kind!r}; leave it 'float32', or take adamw."
+    )
 
 
 def _passes(rule: Rule, value) -> bool:

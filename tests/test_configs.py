@@ -117,6 +117,8 @@ def test_values_that_cannot_be_meant_are_refused():
     'stage_3.noise_level': 1.5,
     'stage_1.ema_decay': 1.0,
     'stage_1.dtype': 'float16',
+    'stage_1.optimizer': 'sgd',
+    'stage_1.moments_dtype': 'float16',
     'stage_1.trainable': '(attentions',
     'stage_1.lora.rank': -1,
     'stage_1.lora.alpha': -1.0,
@@ -129,6 +131,21 @@ def test_values_that_cannot_be_meant_are_refused():
     config = load('default')
     config.update_from_flattened_dict({path: value})
     with pytest.raises(errors.UserError, match=re.escape(path)) as caught:
+      validate.check(config)
+    assert '\n' not in str(caught.value)
+
+
+def test_values_that_contradict_each_other_are_refused():
+  for values, message in (
+    (
+      {'stage_2.optimizer': 'muon', 'stage_2.moments_dtype': 'bfloat16'},
+      "stage_2.moments_dtype='bfloat16' is for adamw, and stage_2.optimizer "
+      "is 'muon'",
+    ),
+  ):
+    config = load('default')
+    config.update_from_flattened_dict(values)
+    with pytest.raises(errors.UserError, match=re.escape(message)) as caught:
       validate.check(config)
     assert '\n' not in str(caught.value)
 

@@ -158,6 +158,8 @@ def run(
 
 def _optimizer(hyper) -> optax.GradientTransformation:
   return optimizer.build(
+    kind=hyper.optimizer,
+    moments_dtype=hyper.moments_dtype,
     learning_rate=hyper.learning_rate,
     steps=hyper.steps,
     warmup=hyper.warmup,

@@ -1,15 +1,23 @@
 """The optimizer of every stage, behind a clipped global norm.
 
-AdamW fine-tunes, as in the paper. Muon (Jordan et al., 2024) pre-trains: the
-updates of matrices and convolutions are orthogonalised, which takes a small
-network further with the same number of pictures; everything else is AdamW's.
+AdamW fine-tunes, as in the paper; its two moments take 8 bytes for a parameter,
+or 4 in bfloat16. Adafactor (Shazeer and Stern, arXiv 1804.04235) has no first
+moment, and of a kernel's second only means over rows and columns. Muon (Jordan
+et al., 2024) pre-trains: the updates of matrices and convolutions are
+orthogonalised, which takes a small network further with the same number of
+pictures; everything else is AdamW's.
 """
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
-KINDS = ('adamw', 'muon')
+from dbflax import rng
+
+KINDS = ('adamw', 'adafactor', 'muon')
 
 
 def build(
@@ -22,6 +30,7 @@ def build(
   weight_decay: float = 0.0,
   clip_norm: float = 1.0,
   b2: float = 0.999,
+  moments_dtype: str = 'float32',
 ) -> optax.GradientTransformation:
   """Linear warmup, then a constant rate, at last a cosine down to zero.
 
@@ -36,12 +45,15 @@ def build(
     weight_decay: decoupled decay (0 for fine-tuning, as in the paper).
     clip_norm: largest global norm of the gradients; 0 switches it off.
     b2: decay of AdamW's second moment.
+    moments_dtype: in which AdamW's moments are kept, 'float32' or 'bfloat16'.
 
   Raises:
-    ValueError: the kind is unknown.
+    ValueError: the kind is unknown, or its moments are float32 only.
   """
   if kind not in KINDS:
     raise ValueError(f'optimizer {kind!r} is not one of {KINDS}')
+  if moments_dtype != 'float32' and kind != 'adamw':
+    raise ValueError(f'moments_dtype={moments_dtype!r} is not for {kind!r}')
   rate = _schedule(learning_rate, steps, warmup, decay)
   if kind == 'muon':
     update = optax.contrib.muon(
@@ -52,11 +64,79 @@ def build(
       consistent_rms=_ADAM_RMS,
       muon_weight_dimension_numbers=_matrices,
     )
+  elif kind == 'adafactor':
+    update = _decay_and_scale(_adafactor(), weight_decay, rate)
+  elif moments_dtype == 'bfloat16':
+    update = _decay_and_scale(_bfloat16_adam(b2), weight_decay, rate)
   else:
     update = optax.adamw(rate, b2=b2, weight_decay=weight_decay)
   if not clip_norm:
     return update
   return optax.chain(optax.clip_by_global_norm(clip_norm), update)
+
+
+def _decay_and_scale(direction, weight_decay, rate):
+  """AdamW's rear end: both the direction and the decay go by the rate."""
+  return optax.chain(
+    direction,
+    optax.add_decayed_weights(weight_decay),
+    optax.scale_by_learning_rate(rate),
+  )
+
+
+def _adafactor() -> optax.GradientTransformation:
+  """Without momentum, and not relative to the size of the parameters.
+
+  Steps are then as long as the learning rate says, which is what a network
+  that is pre-trained already wants. Updates are clipped at a root mean square
+  of 1 (section 6 of the paper).
+  """
+  return optax.chain(
+    optax.scale_by_factored_rms(min_dim_size_to_factor=_FACTORED_FROM),
+    optax.clip_by_block_rms(1.0),
+  )
+
+
+# Smaller dimensions are not worth it: a LoRA's rank, the pixel layers.
+_FACTORED_FROM = 32
+
+
+def _bfloat16_adam(b2: float) -> optax.GradientTransformation:
+  """Adam whose moments are kept in bfloat16 and computed in float32.
+
+  The first moment is rounded to the nearest. So the second would never fall:
+  it changes by a part in 1 / (1 - b2) = 1000 each step, and bfloat16 has three
+  digits. It is rounded up or down at random, right on average; what is drawn
+  is a function of (path, step), so a run resumes bit for bit.
+  """
+  adam = optax.scale_by_adam(b2=b2, mu_dtype=jnp.bfloat16)
+  cast = lambda tree, dtype: jax.tree.map(lambda a: a.astype(dtype), tree)
+
+  def init(params):
+    state = adam.init(params)
+    return state._replace(nu=cast(state.nu, jnp.bfloat16))
+
+  def update(grads, state, params=None):
+    wide = state._replace(nu=cast(state.nu, jnp.float32))
+    updates, new = adam.update(grads, wide, params)
+    narrow = functools.partial(_round_at_random, state.count)
+    nu = jax.tree_util.tree_map_with_path(narrow, new.nu)
+    return updates, new._replace(nu=nu)
+
+  return optax.GradientTransformation(init, update)
+
+
+def _round_at_random(count, path, x):
+  """float32 → bfloat16, up or down, so that the mean is x.
+
+  A bfloat16 is the upper half of a float32; what is added to the lower half
+  carries into the upper as often as the lower half is large.
+  """
+  key = rng.key(jax.random.key(0), jax.tree_util.keystr(path), count)
+  noise = jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+  bits = jax.lax.bitcast_convert_type(x, jnp.uint32) + noise
+  upper = (bits >> 16).astype(jnp.uint16)
+  return jax.lax.bitcast_convert_type(upper, jnp.bfloat16)
 
 
 _ADAM_RMS = 0.2  # root mean square of AdamW's updates (arXiv 2502.16982)

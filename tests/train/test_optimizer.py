@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dbflax.train import optimizer
@@ -87,6 +88,132 @@ def test_muon_leaves_pixel_layers_and_vectors_to_adamw():
   assert kinds['embedding'] is None
   assert kinds['block']['conv1']['kernel'].reduction_axis == (0, 1, 2)
   assert kinds['to_q']['kernel'].output_axis == 1
+
+
+OPTIONS = {
+  'adamw': {},
+  'bfloat16': {'moments_dtype': 'bfloat16'},
+  'adafactor': {'kind': 'adafactor'},
+  'muon': {'kind': 'muon'},
+}
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_each_of_them_lowers_a_loss(name):
+  """A least-squares problem, whose matrix is large enough to be factored."""
+  draw = np.random.default_rng(0).normal
+  inputs, wanted = draw(size=(128, 64)), draw(size=(64, 48)) / 8
+  targets = inputs @ wanted
+  loss = lambda p: jnp.square(inputs @ p['kernel'] + p['bias'] - targets).mean()
+  tx = optimizer.build(learning_rate=0.03, steps=60, **OPTIONS[name])
+  params = {'kernel': jnp.zeros((64, 48)), 'bias': jnp.ones(48)}
+
+  @jax.jit
+  def step(params, state):
+    updates, state = tx.update(jax.grad(loss)(params), state, params)
+    return optax.apply_updates(params, updates), state
+
+  before, state = loss(params), tx.init(params)
+  kinds = jax.tree.map(lambda a: (a.shape, a.dtype), state)
+  for _ in range(60):
+    params, state = step(params, state)
+  assert loss(params) < 0.1 * before
+  assert jax.tree.map(lambda a: (a.shape, a.dtype), state) == kinds
+
+
+@pytest.mark.parametrize(
+  ('name', 'a_matrix', 'a_vector'),
+  [
+    ('adamw', 8 * 64 * 48, 8 * 48),
+    ('bfloat16', 4 * 64 * 48, 4 * 48),
+    # Means of rows and of columns; what is not factored has one number each.
+    ('adafactor', 4 * (64 + 48), 4 * 48),
+    ('muon', 4 * 64 * 48, 8 * 48),
+  ],
+)
+def test_the_state_takes_the_bytes_that_it_should(name, a_matrix, a_vector):
+  tx = optimizer.build(learning_rate=0.1, steps=5, **OPTIONS[name])
+  params = {'kernel': jnp.zeros((64, 48)), 'bias': jnp.zeros(48)}
+  found = sum(leaf.nbytes for leaf in jax.tree.leaves(tx.init(params)))
+  small = 64  # counters, and what stands for what is not there
+  assert 0 <= found - a_matrix - a_vector < small
+
+
+def _moments(state):
+  """The part of an optimizer's state that has Adam's moments."""
+  is_adam = lambda part: hasattr(part, 'nu')
+  leaves = jax.tree.leaves(state, is_leaf=is_adam)
+  return next(part for part in leaves if is_adam(part))
+
+
+def test_bfloat16_moments_follow_those_of_float32():
+  """Also down, a thousandth at a time, where rounding to the nearest sticks."""
+  sizes = np.full(200, 10.0), np.full(1500, 1.0)
+  params, found = {'kernel': jnp.zeros((32, 32))}, {}
+  for dtype in ('float32', 'bfloat16'):
+    tx = optimizer.build(
+      learning_rate=0.1, steps=5, clip_norm=0, moments_dtype=dtype
+    )
+
+    def update(state, size, tx=tx):
+      grads = jax.tree.map(lambda p: jnp.full_like(p, size), params)
+      return tx.update(grads, state, params)[1], None
+
+    run = jax.jit(lambda s, g, f=update: jax.lax.scan(f, s, g)[0])
+    state = run(tx.init(params), jnp.concatenate(sizes))
+    found[dtype] = _moments(state)
+  exact, rounded = found['float32'], found['bfloat16']
+  assert rounded.mu['kernel'].dtype == rounded.nu['kernel'].dtype == 'bfloat16'
+  nu = np.asarray(rounded.nu['kernel'], np.float32)
+  expected = float(exact.nu['kernel'][0, 0])
+  assert expected < 0.3 * (10**2 * 0.18)  # it has fallen
+  assert nu.mean() == pytest.approx(expected, rel=0.01)
+  assert 0 < nu.std() < 0.1 * expected
+  mu = np.asarray(rounded.mu['kernel'], np.float32)
+  np.testing.assert_allclose(mu, exact.mu['kernel'], rtol=0.02)
+
+
+def test_rounding_at_random_is_right_on_average():
+  x = jnp.full(40_000, 1.001)  # between 1 and 1.0078, the next bfloat16
+  path = (jax.tree_util.DictKey('kernel'),)
+  found = optimizer._round_at_random(3, path, x)
+  drawn = np.asarray(found, np.float32)
+  assert set(np.unique(drawn)) == {1.0, 1.0078125}
+  assert drawn.mean() == pytest.approx(1.001, abs=1e-4)
+  again, other = (optimizer._round_at_random(n, path, x) for n in (3, 4))
+  np.testing.assert_array_equal(found, again)
+  assert (found != other).any()
+
+
+@pytest.mark.parametrize('name', ['bfloat16', 'adafactor'])
+def test_every_optimizer_decays_by_its_rate(name):
+  """By lr λ w each step, as AdamW does, beside a gradient of zero."""
+  tx = optimizer.build(
+    learning_rate=0.1, steps=5, weight_decay=0.5, **OPTIONS[name]
+  )
+  params = {'kernel': jnp.full((40, 40), 2.0)}
+  grads = {'kernel': jnp.zeros((40, 40))}
+  updates, _ = tx.update(grads, tx.init(params), params)
+  np.testing.assert_allclose(updates['kernel'], -0.1 * 0.5 * 2, rtol=1e-5)
+
+
+def test_adafactors_steps_are_no_longer_than_the_rate():
+  """Whatever the parameters' size, in the mean square (no relative step)."""
+  tx = optimizer.build(learning_rate=0.1, steps=5, kind='adafactor')
+  draw = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
+  grads = {'kernel': jnp.asarray(draw)}
+  for size in (1e-3, 1.0):
+    params = {'kernel': jnp.full((40, 50), size)}
+    updates, _ = tx.update(grads, tx.init(params), params)
+    rms = float(jnp.sqrt(jnp.square(updates['kernel']).mean()))
+    assert 0.09 < rms <= 0.1 * (1 + 1e-5)
+
+
+def test_moments_are_bfloat16_for_adamw_only():
+  with pytest.raises(ValueError, match="'bfloat16' is not for 'muon'"):
+    optimizer.build(
+      learning_rate=0.1, steps=5, kind='muon', moments_dtype='bfloat16'
+    )
 
 
 def test_unknown_optimizers_are_refused():
