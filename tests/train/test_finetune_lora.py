@@ -144,7 +144,7 @@ def test_what_is_trained_moves_and_the_rest_stays_to_the_bit(run, case):
   assert _moved(tuned.params, case) == expected
   assert jax.tree.structure(tuned.params) == jax.tree.structure(PARAMS)
   for leaf in jax.tree.leaves(tuned.params):
-    assert isinstance(leaf, np.ndarray) and leaf.dtype == np.float32
+    assert isinstance(leaf, jax.Array) and leaf.dtype == np.float32
 
 
 @pytest.mark.parametrize('case', ['lora', 'small'])
