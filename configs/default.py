@@ -173,21 +173,7 @@ def _stage(
   stage.steps = steps
   # Photos per step; as many class images come on top.
   stage.batch = 2
-  # Peak learning rate (the paper's for Imagen is 1e-5).
-  stage.learning_rate = 1e-4
-  # 'adamw', 'adafactor' (no first moment averages its updates, so they are
-  # larger: take a lower rate) or 'muon'. Their state for the embedded base,
-  # whose parameters take 13.3 MB: 26.7, 0.5 and 13.4 MB.
-  stage.optimizer = 'adamw'
-  # Type in which AdamW keeps its two moments; 'bfloat16' takes half: 13.3 MB
-  # there. The second is rounded at random, so that it is right on average.
-  stage.moments_dtype = 'float32'
-  # Decoupled weight decay.
-  stage.weight_decay = 0.0
-  # Steps over which the learning rate rises from 0.
-  stage.warmup = 10
-  # Largest global norm of a gradient.
-  stage.clip_norm = 1.0
+  _add_optimizer(stage)
   # Weight of the loss over the schedule: 'simple' (DDPM's and DeepFloyd's) or
   # 'min_snr'. Best is what the cascade was pre-trained with.
   stage.weighting = weighting
@@ -196,6 +182,8 @@ def _stage(
   stage.vlb_weight = 1e-3
   # Side of the random crop to train on, in output pixels; 0 is all of it.
   stage.crop = crop
+  # Mirror photos at random; not for subjects with writing or a left and right.
+  stage.flip = False
   # Noise on the low-resolution image (not in stage_1), as a fraction of the
   # schedule's time in [0, 1]; the network's class label is 1000 times that.
   # The paper lowers it from 1e-3 to 1e-5 for 256 pixels.
@@ -208,6 +196,31 @@ def _stage(
   stage.keep = 1
   # Steps between small grids of samples; 0 is never.
   stage.sample_every = steps // 2
+  _add_memory(stage)
+  return stage
+
+
+def _add_optimizer(stage) -> None:
+  """How gradients become steps."""
+  # 'adamw', 'adafactor' (no first moment averages its updates, so they are
+  # larger: take a lower rate) or 'muon'. Their state for the embedded base,
+  # whose parameters take 13.3 MB: 26.7, 0.5 and 13.4 MB.
+  stage.optimizer = 'adamw'
+  # Type in which AdamW keeps its two moments; 'bfloat16' takes half: 13.3 MB
+  # there. The second is rounded at random, so that it is right on average.
+  stage.moments_dtype = 'float32'
+  # Peak learning rate (the paper's for Imagen is 1e-5).
+  stage.learning_rate = 1e-4
+  # Decoupled weight decay.
+  stage.weight_decay = 0.0
+  # Steps over which the learning rate rises from 0.
+  stage.warmup = 10
+  # Largest global norm of a gradient.
+  stage.clip_norm = 1.0
+
+
+def _add_memory(stage) -> None:
+  """What of the network is trained, and what saves memory."""
   # Which parameters are trained: a regex searched in paths such as
   # down_blocks_1/attentions_0/to_q/kernel; '' is all of them, as in the paper.
   # Gradients, moments and averages of the others take no memory. In the
@@ -221,9 +234,6 @@ def _stage(
   stage.remat = False
   # Type of the computation ('float32' or 'bfloat16'); parameters stay float32.
   stage.dtype = 'float32'
-  # Mirror photos at random; not for subjects with writing or a left and right.
-  stage.flip = False
-  return stage
 
 
 def _lora() -> ml_collections.ConfigDict:
