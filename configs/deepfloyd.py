@@ -48,7 +48,7 @@ _IF = {
   **{f'stage_{n}.vlb_weight': 1.0 for n in (1, 2)},
   # Computation; parameters and Adam's moments stay in float32.
   **{f'stage_{n}.dtype': 'bfloat16' for n in (1, 2)},
-  **{f'stage_{n}.remat': True for n in (1, 2)},
+  **{f'stage_{n}.remat': 'blocks' for n in (1, 2)},
 }
 
 

@@ -17,6 +17,7 @@ CROPS = ('centre', 'pad')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
 OPTIMIZERS = ('adamw', 'adafactor', 'muon')
+REMAT = ('none', 'blocks', 'dots')
 WEIGHTINGS = ('simple', 'min_snr')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
@@ -134,6 +135,7 @@ RULES = (
   _one_of('*.optimizer', OPTIMIZERS),
   _one_of('*.moments_dtype', DTYPES),
   _one_of('*.weighting', WEIGHTINGS),
+  _one_of('*.remat', REMAT),
   Rule('*.vlb_weight', _at_least(0), 'at least 0'),
   _one_of('*.sampler', SAMPLERS),
   Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),

@@ -118,6 +118,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'stage_1.ema_decay': 1.0,
     'stage_1.dtype': 'float16',
     'stage_1.optimizer': 'sgd',
+    'stage_1.remat': 'all',
     'stage_1.moments_dtype': 'float16',
     'stage_1.trainable': '(attentions',
     'stage_1.lora.rank': -1,
@@ -169,9 +170,11 @@ def test_every_field_is_checked_or_free():
 def test_names_equal_those_of_the_code():
   from dbflax.data import images
   from dbflax.diffusion import loss, sampler
+  from dbflax.models import levels
   from dbflax.train import optimizer
 
   assert set(validate.SAMPLERS) == {'scheduler', *sampler.SAMPLERS}
   assert validate.OPTIMIZERS == optimizer.KINDS
+  assert set(validate.REMAT) == levels.REMAT.keys()
   assert validate.WEIGHTINGS == loss.WEIGHTINGS
   assert set(validate.CROPS) == set(images.CROPS)

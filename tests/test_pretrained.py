@@ -29,11 +29,11 @@ def test_a_stage_is_what_its_files_say(tiny):
 
 def test_only_the_stages_wanted_are_read(tiny_folder):
   assert pretrained.load(tiny_folder, stages=()).stages == {}
-  options = {'stage_2': {'dtype': jnp.bfloat16, 'remat': True}}
+  options = {'stage_2': {'dtype': jnp.bfloat16, 'remat': 'dots'}}
   one = pretrained.load(tiny_folder, ('stage_2',), options).stages
   assert list(one) == ['stage_2']
   assert one['stage_2'].unet.dtype == jnp.bfloat16
-  assert one['stage_2'].unet.remat
+  assert one['stage_2'].unet.remat == 'dots'
 
 
 def test_parameters_are_found_in_the_cascades_folder(
@@ -193,6 +193,6 @@ def test_a_run_finds_deepfloyds_repositories(
   started = job.start(config, work)
   assert list(started.model.stages) == ['stage_1', 'stage_2']
   for stage in started.model.stages.values():
-    assert stage.unet.dtype == 'bfloat16' and stage.unet.remat
+    assert stage.unet.dtype == 'bfloat16' and stage.unet.remat == 'blocks'
   text = started.embed(['a dog'])
   assert text.shape == (1, 77, 96) and np.isfinite(text).all()

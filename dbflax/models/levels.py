@@ -1,9 +1,28 @@
 """Levels of the U-Net: blocks of one resolution, named as in diffusers."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from dbflax.models import blocks
+
+
+def _is_product(prim, *args, **params) -> bool:
+  """Products with weights: convolutions and matrix products without a batch.
+
+  Attention's logits are none; they would be the largest of all.
+  """
+  dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+  return prim is jax.lax.conv_general_dilated_p or dots(prim, *args, **params)
+
+
+# What of every block the backward pass recomputes: nothing; all of it; or all
+# but the outputs of its products with weights.
+REMAT = {
+  'none': lambda block: block,
+  'blocks': nn.remat,
+  'dots': lambda block: nn.remat(block, policy=_is_product),
+}
 
 
 class _Level(nn.Module):
@@ -21,11 +40,10 @@ class _Level(nn.Module):
   attend: bool = True
   resample: str = ''
   dtype: jnp.dtype = jnp.float32
-  remat: bool = False
+  remat: str = 'none'
 
   def _resnet(self, name: str, resample: str = ''):
-    cls = blocks.ResnetBlock
-    return (nn.remat(cls) if self.remat else cls)(
+    return REMAT[self.remat](blocks.ResnetBlock)(
       self.channels,
       self.num_groups,
       self.epsilon,
@@ -38,8 +56,7 @@ class _Level(nn.Module):
     )
 
   def _attention(self, name: str):
-    cls = blocks.AddedKVAttention
-    return (nn.remat(cls) if self.remat else cls)(
+    return REMAT[self.remat](blocks.AddedKVAttention)(
       self.head_dim,
       self.num_groups,
       only_text=self.only_text,

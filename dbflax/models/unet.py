@@ -83,7 +83,7 @@ class UNet(nn.Module):
   resnet_out_scale_factor: float = 1.0
   mid_block_scale_factor: float = 1.0
   dtype: jnp.dtype = jnp.float32
-  remat: bool = False
+  remat: str = 'none'  # one of levels.REMAT
 
   @nn.compact
   def __call__(
@@ -182,7 +182,7 @@ class UNet(nn.Module):
     return h
 
 
-def from_config(config: dict, dtype=jnp.float32, remat: bool = False) -> UNet:
+def from_config(config: dict, dtype=jnp.float32, remat: str = 'none') -> UNet:
   """The U-Net of a `unet/config.json`.
 
   Raises:

@@ -1,5 +1,7 @@
 """Truths of the U-Net that need no reference implementation."""
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,13 +79,25 @@ def test_bfloat16_is_close(apply, inputs, params, quick):
   assert np.linalg.norm(found - exact) <= 2e-2 * np.linalg.norm(exact)
 
 
-def test_rematerialisation_leaves_the_gradients(inputs, params, quick):
-  def grads(remat):
-    unet = unet_lib.from_config(_config(), remat=remat)
-    loss = lambda p: jnp.square(unet.apply({'params': p}, *inputs)).sum()
-    return quick(jax.grad(loss), params)(params)
+def _grads(remat, inputs):
+  """parameters → the gradients of some loss."""
+  unet = unet_lib.from_config(_config(), remat=remat)
+  return jax.grad(
+    lambda p: jnp.square(unet.apply({'params': p}, *inputs)).sum()
+  )
 
-  plain, remat = grads(False), grads(True)
+
+@pytest.fixture(scope='module')
+def plain_grads(inputs, params, quick):
+  return quick(_grads('none', inputs), params)(params)
+
+
+@pytest.mark.parametrize('word', ['blocks', 'dots'])
+def test_rematerialisation_leaves_the_gradients(
+  inputs, params, quick, plain_grads, word
+):
+  plain = plain_grads
+  remat = quick(_grads(word, inputs), params)(params)
   largest = max(np.abs(g).max() for g in jax.tree.leaves(plain))
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(
@@ -92,6 +106,31 @@ def test_rematerialisation_leaves_the_gradients(inputs, params, quick):
     plain,
     remat,
   )
+
+
+def _primitives(jaxpr):
+  """Names of all operations, those of inner programs too."""
+  for eqn in jaxpr.eqns:
+    yield eqn.primitive.name
+    for value in eqn.params.values():
+      inner = getattr(value, 'jaxpr', value)
+      if hasattr(inner, 'eqns'):
+        yield from _primitives(inner)
+
+
+def test_what_is_recomputed_follows_the_word(inputs, params):
+  """'dots' repeats the cheap work between products, 'blocks' those too."""
+  none, blocks, dots = (
+    collections.Counter(
+      _primitives(jax.make_jaxpr(_grads(word, inputs))(params).jaxpr)
+    )
+    for word in ('none', 'blocks', 'dots')
+  )
+  conv, dot = 'conv_general_dilated', 'dot_general'
+  assert 0 < none[conv] == dots[conv] < blocks[conv]
+  # Attention's own two products have a batch, and are repeated.
+  assert none[dot] < dots[dot] < blocks[dot]
+  assert none['rsqrt'] < dots['rsqrt'] == blocks['rsqrt']
 
 
 def test_layers_per_block_may_be_one_number():
