@@ -97,3 +97,20 @@ def put_batch(tree, mesh: Mesh):
     return jax.device_put(array, batch(mesh) if divides else replicated(mesh))
 
   return jax.tree.map(put, tree)
+
+
+def microbatches(tree, count: int, mesh: Mesh):
+  """Arrays [B, …] as [count, B / count, …], inside a jitted function.
+
+  A microbatch is every count-th example, not a run of them: so each device has
+  its part of each, and no example moves.
+  """
+
+  def split(array):
+    parts = array.reshape(-1, count, *array.shape[1:]).swapaxes(0, 1)
+    if parts.shape[1] % mesh.size:
+      return parts
+    whole = NamedSharding(mesh, P(None, AXES))
+    return jax.lax.with_sharding_constraint(parts, whole)
+
+  return jax.tree.map(split, tree)

@@ -106,6 +106,7 @@ RULES = (
   Rule('*.images_per_prompt', _at_least(1), 'at least 1'),
   Rule('*.steps', _at_least(1), 'at least 1'),
   Rule('*.batch', _at_least(1), 'at least 1'),
+  Rule('*.microbatches', _at_least(1), 'at least 1'),
   Rule('*.learning_rate', _above(0), 'above 0, such as 1e-5'),
   Rule('*.weight_decay', _at_least(0), 'at least 0'),
   Rule('*.warmup', _at_least(0), 'at least 0 steps'),
@@ -169,6 +170,7 @@ def check(config) -> None:
         )
   for name in STAGES:
     _check_moments(name, fields)
+    _check_microbatches(name, fields)
   for prompt in fields.get('sample.prompts', ()):
     _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
   if 'prior.prompt' in fields:
@@ -183,6 +185,19 @@ def _check_moments(name: str, fields: dict) -> None:
     raise errors.UserError(
       f'--config.{name}.moments_dtype={dtype!r} is for adamw, and '
       f"{name}.optimizer is {kind!r}; leave it 'float32', or take adamw."
+    )
+
+
+def _check_microbatches(name: str, fields: dict) -> None:
+  """Raises UserError if a batch cannot be cut as wanted."""
+  batch, parts = (
+    fields.get(f'{name}.{field}', 1) for field in ('batch', 'microbatches')
+  )
+  if batch % parts:
+    fitting = [n for n in range(1, batch + 1) if batch % n == 0]
+    raise errors.UserError(
+      f'--config.{name}.microbatches={parts} does not divide {name}.batch='
+      f'{batch}; {", ".join(map(str, fitting))} do.'
     )
 
 

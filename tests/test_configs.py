@@ -111,6 +111,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'prior.prompt': 'a {subject}',
     'prior.sampler': 'plms',
     'stage_1.batch': 0,
+    'stage_1.microbatches': 0,
     'stage_2.learning_rate': 0.0,
     'stage_2.clip_norm': float('nan'),
     'stage_2.crop': -1,
@@ -142,6 +143,10 @@ def test_values_that_contradict_each_other_are_refused():
       {'stage_2.optimizer': 'muon', 'stage_2.moments_dtype': 'bfloat16'},
       "stage_2.moments_dtype='bfloat16' is for adamw, and stage_2.optimizer "
       "is 'muon'",
+    ),
+    (
+      {'stage_1.batch': 6, 'stage_1.microbatches': 4},
+      'stage_1.microbatches=4 does not divide stage_1.batch=6; 1, 2, 3, 6 do.',
     ),
   ):
     config = load('default')

@@ -135,7 +135,7 @@ def run(
   )
   state, shardings = _start(trainable, hyper, tx, saved, mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
-  args = (tx, hyper.ema_decay, mesh, shardings, complete)
+  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
   update = _update(
     (stage, _objective(hyper), *args), draw, instance, prior, null_text, seed

@@ -4,7 +4,9 @@
     prior preservation: L = L(instance) + λ L(class images)     (paper, eq. 2)
 
 The class images' gradient is a sharded step of its own, and draws its own t',
-ε' (and noise level) from its own random stream. Losses are logged apart.
+ε' (and noise level) from its own random stream. Losses are logged apart. A
+batch may go through the network in microbatches, one after the other; random
+numbers are drawn for the whole batch, so the gradient is the same.
 Gradients are taken of what the state holds: the network's parameters, or the
 trainable part that `complete` makes the whole network of (train.adapt).
 """
@@ -17,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from dbflax import cascade, rng, sharding
 from dbflax.diffusion import loss as loss_lib
@@ -56,51 +58,78 @@ class Objective:
   vlb_weight: float = 1.0  # of the learned variance's own term
 
 
+@dataclasses.dataclass(frozen=True)
+class Draws:
+  """The random numbers that a batch is trained with.
+
+  t: schedule steps; eps: noise of the image; drop: who sees the empty prompt.
+  Super-resolution only: level and noise of the lower image.
+  """
+
+  t: Float[Array, ' B']
+  eps: Float[Array, 'B h w C']
+  drop: Bool[Array, ' B']
+  level: Float[Array, ' B'] | None = None
+  lowres: Float[Array, 'B h w C'] | None = None
+
+
+jax.tree_util.register_dataclass(
+  Draws, ['t', 'eps', 'drop', 'level', 'lowres'], []
+)
+
+
+def draw(
+  stage: cascade.Stage, objective: Objective, batch: Batch, key: Array
+) -> Draws:
+  """Each number from a stream of its own below `key`."""
+  b = batch.image.shape[0]
+  t = jax.random.randint(rng.key(key, 't'), (b,), 0, stage.schedule.num_steps)
+  t = t.astype(jnp.float32)
+  eps = jax.random.normal(rng.key(key, 'eps'), batch.image.shape)
+  drop = jax.random.bernoulli(rng.key(key, 'drop'), objective.text_drop, (b,))
+  if not stage.is_super_resolution:
+    return Draws(t, eps, drop)
+  low, high = objective.noise_level
+  level = low + (high - low) * jax.random.uniform(rng.key(key, 'level'), (b,))
+  lowres = jax.random.normal(rng.key(key, 'lowres'), batch.image.shape)
+  return Draws(t, eps, drop, level, lowres)
+
+
 def loss(
   stage: cascade.Stage,
   objective: Objective,
   params: dict,
   batch: Batch,
   null_text: Float[Array, 'L D'],
-  key: Array,
+  draws: Draws,
 ) -> tuple[Float[Array, ''], Metrics]:
   """Mean loss of a batch, and its parts.
 
   Raises nothing: a non-finite loss is the loop's business.
   """
-  b = batch.image.shape[0]
-  t = jax.random.randint(rng.key(key, 't'), (b,), 0, stage.schedule.num_steps)
-  t = t.astype(jnp.float32)
-  eps = jax.random.normal(rng.key(key, 'eps'), batch.image.shape)
-  drop = jax.random.bernoulli(rng.key(key, 'drop'), objective.text_drop, (b,))
-  text = jnp.where(drop[:, None, None], null_text, batch.text)
-  x_t = process.add_noise(stage.schedule, batch.image, eps, t)
-  conditioning = _condition(stage, objective, batch, key)
-  output = cascade.network(stage, params, x_t, t, text, conditioning)
+  text = jnp.where(draws.drop[:, None, None], null_text, batch.text)
+  x_t = process.add_noise(stage.schedule, batch.image, draws.eps, draws.t)
+  conditioning = _condition(stage, batch, draws)
+  output = cascade.network(stage, params, x_t, draws.t, text, conditioning)
   parts = loss_lib.denoising(
     stage.schedule,
     stage.prediction_type,
     objective.weighting,
     output,
     batch.image,
-    eps,
-    t,
+    draws.eps,
+    draws.t,
   )
   parts = {name: value.mean() for name, value in parts.items()}
   return parts['mse'] + objective.vlb_weight * parts['vlb'], parts
 
 
-def _condition(stage, objective, batch, key) -> cascade.Conditioning | None:
+def _condition(stage, batch, draws) -> cascade.Conditioning | None:
   """The lower image exactly as the sampler would present it."""
   if not stage.is_super_resolution:
     return None
-  b, size = batch.image.shape[:2]
-  low, high = objective.noise_level
-  draw = jax.random.uniform(rng.key(key, 'level'), (b,))
-  noise = jax.random.normal(rng.key(key, 'lowres'), batch.image.shape)
-  window = (batch.corner[:, 0], batch.corner[:, 1], size)
-  level = low + (high - low) * draw
-  return cascade.condition(stage, batch.low, noise, level, window)
+  window = (batch.corner[:, 0], batch.corner[:, 1], batch.image.shape[1])
+  return cascade.condition(stage, batch.low, draws.lowres, draws.level, window)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,15 +153,24 @@ def _compile(
   mesh: Mesh,
   shardings: state_lib.State,
   complete: jax.tree_util.Partial,
+  microbatches: int,
 ) -> _Programs:
   """Gradients and the new state lie as the old one; buffers are donated."""
   replicated = sharding.replicated(mesh)
 
   def gradient(complete, trainable, batch, null_text, key):
-    whole = lambda part: loss(
-      stage, objective, complete(part), batch, null_text, key
+    whole = lambda part, batch, draws: loss(
+      stage, objective, complete(part), batch, null_text, draws
     )
-    return jax.grad(whole, has_aux=True)(trainable)
+    grad = functools.partial(jax.grad(whole, has_aux=True), trainable)
+    examples = (batch, draw(stage, objective, batch, key))
+    if microbatches == 1:
+      return grad(*examples)
+    return _mean(
+      grad,
+      jax.tree.map(jnp.zeros_like, trainable),
+      sharding.microbatches(examples, microbatches, mesh),
+    )
 
   def combine(grads, prior_grads, weight):
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
@@ -147,6 +185,19 @@ def _compile(
     jax.jit(combine, out_shardings=shardings.params, donate_argnums=0),
     jax.jit(apply, out_shardings=(shardings, replicated), donate_argnums=0),
   )
+
+
+def _mean(grad, zeros, parts):
+  """Mean (gradient, losses) of microbatches [N, B/N, …], one at a time."""
+
+  def add(total, part):
+    grads, losses = grad(*part)
+    return jax.tree.map(jnp.add, total, grads), losses
+
+  total, losses = jax.lax.scan(add, zeros, parts)
+  count = jax.tree.leaves(parts)[0].shape[0]
+  grads = jax.tree.map(lambda g: g / count, total)
+  return grads, jax.tree.map(jnp.mean, losses)
 
 
 def _apply_gradients(
@@ -178,13 +229,22 @@ def make_denoising_step(
   mesh: Mesh,
   shardings: state_lib.State,
   complete: jax.tree_util.Partial = adapt.WHOLE,
+  microbatches: int = 1,
 ) -> Callable:
   """Makes (state, batch, null_text, root) → (state, metrics).
 
-  `complete` makes the network's parameters of what the state holds.
+  `complete` makes the network's parameters of what the state holds. A batch
+  goes through it in so many `microbatches`, which divides it.
   """
   programs = _compile(
-    stage, objective, optimizer, ema_decay, mesh, shardings, complete
+    stage,
+    objective,
+    optimizer,
+    ema_decay,
+    mesh,
+    shardings,
+    complete,
+    microbatches,
   )
 
   def update(state, batch, null_text, root):
@@ -204,6 +264,7 @@ def make_prior_preservation_step(
   mesh: Mesh,
   shardings: state_lib.State,
   complete: jax.tree_util.Partial = adapt.WHOLE,
+  microbatches: int = 1,
 ) -> Callable:
   """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
@@ -211,7 +272,14 @@ def make_prior_preservation_step(
   sharded step of its own: it costs time, but no activation memory.
   """
   programs = _compile(
-    stage, objective, optimizer, ema_decay, mesh, shardings, complete
+    stage,
+    objective,
+    optimizer,
+    ema_decay,
+    mesh,
+    shardings,
+    complete,
+    microbatches,
   )
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):

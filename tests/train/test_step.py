@@ -270,7 +270,8 @@ def calls(monkeypatch):
 
 def _loss(stage, objective, batch, key=ROOT):
   params = {'a': jnp.float32(0.5)}
-  loss = step_lib.loss(stage, objective, params, batch, NULL_TEXT, key)
+  draws = step_lib.draw(stage, objective, batch, key)
+  loss = step_lib.loss(stage, objective, params, batch, NULL_TEXT, draws)
   jax.effects_barrier()
   return loss
 
