@@ -16,22 +16,27 @@ DEVICES = 8
 # Prints by how many bytes the process grew at its most while it read, and how
 # many bytes of parameters it then held.
 SCRIPT = """
-import resource, sys
+import sys
 import jax, numpy as np
 from dbflax import sharding
 from dbflax.weights import diffusers
+
+def memory(kind):
+  # Of this process alone: a child's getrusage begins with its parent's.
+  lines = open('/proc/self/status').read().splitlines()
+  return next(int(s.split()[1]) for s in lines if s.startswith(kind)) * 1024
 
 folder, width, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 shape = jax.ShapeDtypeStruct((width, width), np.float32)
 expected = {f'linear_{n}': {'kernel': shape} for n in range(count)}
 mesh = sharding.make_mesh(1, jax.device_count())
 jax.block_until_ready(jax.numpy.zeros(8))
-now = int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()
+now = memory('VmRSS')
 params = diffusers.read_params(
   folder, expected, shardings=sharding.shard_tree(expected, mesh),
   dtype=np.dtype(sys.argv[4]),
 )
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = memory('VmHWM')
 held = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
 assert all(len(x.sharding.device_set) == 8 for x in jax.tree.leaves(params))
 print(peak - now, held)
