@@ -8,6 +8,12 @@ that it does divide: conv_out has six channels, and Adafactor's sums over rows
 and columns (v_row, v_col) have a dimension less than their kernel. Where there
 is none, the tensor is replicated, as all biases and scales are: 0.5 to 1.2 % of
 the embedded stages' numbers, less than 0.1 % of DeepFloyd IF's.
+
+There is no 'tensor' axis: 'fsdp' serves as one where it would pay, that is with
+fewer examples than devices. The batch then lies on every device (`put_batch`),
+each has a part of every kernel's channels, and the compiler splits the work so:
+the gradient of 4 images of the embedded base is 14.6 GFLOP on one device, and
+with fsdp = 8 it is 1.9 GFLOP on each.
 """
 
 import re

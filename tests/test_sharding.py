@@ -115,9 +115,10 @@ def _share(shapes, mesh) -> float:
 @pytest.mark.parametrize(
   ('name', 'kind'),
   [
-    *((name, kind) for name in cascade.STAGES[:2] for kind in optimizer.KINDS),
-    # Muon has one moment for each matrix, so vectors weigh more: 1.12 there.
-    ('stage_3', 'adamw'),
+    *((name, 'adamw') for name in cascade.STAGES),
+    # Vectors weigh more where matrices have less state; in the smallest stages
+    # they are too many: 1.11 of stage_2 and 1.15 of stage_3 under Adafactor.
+    *(('stage_1', kind) for kind in optimizer.KINDS[1:]),
   ],
 )
 def test_a_device_holds_its_share_of_an_embedded_stage(embedded, name, kind):
@@ -173,104 +174,12 @@ def test_batches_come_back_whole():
   jax.tree.map(np.testing.assert_array_equal, found, batch)
 
 
-_EIGHT = """
-import sys
-import jax, numpy as np
-import jax.numpy as jnp
-from configs import toybox
-from dbflax import cascade, sharding
-from dbflax.models import unet
-from dbflax.diffusion import scheduler
-from dbflax.train import adapt, optimizer, step
-from dbflax.train import state as state_lib
-
-assert jax.device_count() == 8
-files = toybox.get_config('tiny').architecture.to_dict()
-noise = scheduler.from_config({
-  'beta_schedule': 'squaredcos_cap_v2', 'prediction_type': 'v_prediction',
-})
-stage = cascade.Stage(
-  'stage_2', unet.from_config(files['stage_2/unet/config']), noise,
-  noise.schedule,
-)
-rng = np.random.default_rng(0)
-normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
-shapes = jax.eval_shape(
-  lambda k: cascade.init_stage(stage, k), jax.random.key(0)
-)
-params = jax.tree.map(
-  lambda s: normal(*s.shape) / np.sqrt(np.prod(s.shape[:-1]) or 1), shapes
-)
-batch = step.Batch(
-  normal(8, 8, 8, 3), normal(8, 4, 96), normal(8, 16, 16, 3),
-  rng.integers(0, 25, (8, 2)),
-)
-null_text, root = normal(4, 96), jax.random.key(1)
-# Plain SGD: Adam's first steps would make gradients of mere rounding large.
-tx = optimizer.optax.sgd(1e-2)
-
-
-def train(mesh, adaptation=adapt.EVERYTHING):
-  trainable, frozen = adaptation.split(params, root)
-  frozen = jax.device_put(frozen, sharding.shard_tree(frozen, mesh))
-  state = state_lib.create(jax.tree.map(jnp.array, trainable), tx, ema=True)
-  shardings = sharding.shard_tree(state, mesh)
-  state = jax.device_put(state, shardings)
-  update = step.make_denoising_step(
-    stage, step.Objective(noise_level=(0.0, 0.3)), tx, 0.9, mesh, shardings,
-    adapt.completion(adaptation, frozen),
-  )
-  losses, given = [], sharding.put_batch(batch, mesh)
-  for _ in range(3):
-    state, metrics = update(state, given, null_text, root)
-    losses.append(float(metrics['instance_loss']))
-  jax.tree.map(
-    lambda leaf, like: like == leaf.sharding or sys.exit('it moved'),
-    state.params, shardings.params,
-  )
-  split = sum(
-    not leaf.sharding.is_fully_replicated
-    for leaf in jax.tree.leaves(state.params)
-  )
-  return losses, jax.device_get(state.params), split
-
-
-one = jax.make_mesh(
-  (1, 1), sharding.AXES, devices=jax.devices()[:1],
-  axis_types=(jax.sharding.AxisType.Auto,) * 2,
-)
-losses, expected, _ = train(one)
-assert len(set(losses)) == 3, losses
-for data, fsdp in ((8, 1), (2, 4), (1, 8)):
-  found_losses, found, split = train(sharding.make_mesh(data, fsdp))
-  assert (split > 20) == (fsdp > 1), split
-  np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
-    found, expected,
-  )
-lora = adapt.build(rank=4, targets='/to_')
-losses, expected, _ = train(one, lora)
-found_losses, found, split = train(sharding.make_mesh(2, 4), lora)
-assert split == len(jax.tree.leaves(found)), split
-np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
-jax.tree.map(
-  lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5),
-  found, expected,
-)
-print('equal')
-"""
-
-
-@pytest.mark.slow
-def test_eight_devices_do_what_one_does():
-  """Three steps on three meshes: losses and parameters are those of one.
-
-  A LoRA's too, whose frozen part lies on the mesh beside the state.
-  """
+def _ask_eight_devices(*args):
+  """Runs tests/eight_devices.py with these arguments."""
   flags = (
     '--xla_force_host_platform_device_count=8'
     ' --xla_backend_optimization_level=0'
+    ' --xla_cpu_use_fusion_emitters=false'
   )
   environment = {
     **os.environ,
@@ -279,10 +188,42 @@ def test_eight_devices_do_what_one_does():
     'PYTHONPATH': str(ROOT),
   }
   done = subprocess.run(
-    [sys.executable, '-c', _EIGHT],
+    [sys.executable, ROOT / 'tests/eight_devices.py', *args],
     env=environment,
     capture_output=True,
     text=True,
-    timeout=600,
+    timeout=900,
   )
-  assert done.stdout.strip() == 'equal', done.stderr[-3000:]
+  assert done.stdout.strip() == 'ok', done.stderr[-3000:]
+
+
+def test_eight_devices_do_in_two_steps_what_one_does():
+  _ask_eight_devices('numerics', 'stage_1', '2', '2x4')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'args',
+  [
+    *((name, '5', '8x1,2x4,1x8') for name in cascade.STAGES),
+    # The frozen part lies on the mesh beside the state.
+    ('stage_2', '5', '2x4', 'lora'),
+    ('stage_2', '5', '2x4', 'microbatches'),
+  ],
+  ids='-'.join,
+)
+def test_eight_devices_do_what_one_does(args):
+  """Losses to 1e-4, parameters to 1e-3 or 2e-5, and one trace each."""
+  _ask_eight_devices('numerics', *args)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('name', 'kind'),
+  [
+    *(('stage_1', 'adamw'), ('stage_1', 'adafactor')),
+    *(('stage_2', 'adamw'), ('stage_2', 'lora')),
+  ],
+)
+def test_no_device_ever_holds_a_whole_state(tmp_path, name, kind):
+  _ask_eight_devices('placement', name, tmp_path, kind)

@@ -176,9 +176,13 @@ def _completion(adaptation, frozen: dict, dtype: str, mesh):
 
 
 def _start(trainable: dict, hyper, tx, saved, mesh):
-  """(state, its shardings): new, or of the newest checkpoint."""
+  """(state, its shardings): new, or of the newest checkpoint.
+
+  Parameters are placed first: moments and average are then made where they lie.
+  """
   create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
   shardings = sharding.shard_tree(jax.eval_shape(create, trainable), mesh)
+  trainable = jax.device_put(trainable, shardings.params)
   state = loop.restore(
     saved, jax.tree_util.Partial(create, trainable), shardings
   )
