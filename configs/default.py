@@ -32,6 +32,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.sample = _sample(config)
   config.export = _export()
   config.mesh = _mesh()
+  config.plan = _plan()
   return apply_variant(config, variant, {})
 
 
@@ -160,6 +161,19 @@ def _mesh() -> ml_collections.ConfigDict:
   # Devices over which each copy of the parameters is split.
   mesh.fsdp = 1
   return mesh
+
+
+def _plan() -> ml_collections.ConfigDict:
+  """What --mode=plan plans for."""
+  plan = ml_collections.ConfigDict()
+  # The slice to plan for, such as 'v4:2x2x1', 'v5e:4x4', 'v5p:2x2x1' or
+  # 'v6e:2x2'; '' is the devices of this machine.
+  plan.topology = ''
+  # Share of a chip's peak rate that is assumed to be reached.
+  plan.efficiency = 0.4
+  # Share of a chip's memory to be left free.
+  plan.headroom = 0.1
+  return plan
 
 
 def _stage(

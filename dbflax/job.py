@@ -152,8 +152,13 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   return Job(config, work, model, photos, identifier, samplers, mesh)
 
 
-def open_cascade(config, stages: Sequence[str]) -> cascade.Cascade:
-  """The cascade that the config names, with some of its stages."""
+def open_cascade(
+  config, stages: Sequence[str], *, weights: bool = True
+) -> cascade.Cascade:
+  """The cascade that the config names, with some of its stages.
+
+  Without `weights` only the small files are fetched from the hub.
+  """
   options = {
     name: {'dtype': config[name].dtype, 'remat': config[name].remat}
     for name in stages
@@ -164,7 +169,7 @@ def open_cascade(config, stages: Sequence[str]) -> cascade.Cascade:
     stages,
     {**options, 'text_encoder': {'dtype': config.text.dtype}},
     elsewhere={name: where[name] for name in ('text_encoder', *cascade.STAGES)},
-    wanted=files.Format(where.variant, where.allow_pickle),
+    wanted=files.Format(where.variant, where.allow_pickle, weights),
   )
 
 

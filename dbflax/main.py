@@ -25,6 +25,7 @@ Options:
       train       up to the fine-tuned stages
       sample      up to the samples
       export      write the fine-tuned cascade as diffusers reads it
+      plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
       pretrain    train a cascade from nothing (configs/toybox.py)
   --help                    print this
@@ -54,7 +55,7 @@ from dbflax import workdir as workdir_lib
 
 MODES = (
   *('run', 'identifier', 'prior', 'train', 'sample', 'export', 'report'),
-  'pretrain',
+  *('plan', 'pretrain'),
 )
 HELP_FLAGS = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 

@@ -21,6 +21,7 @@ from dbflax import report as report_lib
 from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
+from dbflax.plan import planner, table
 from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers, files, lora
@@ -74,6 +75,15 @@ def report(config, work: workdir_lib.Workdir) -> None:
   """Writes the report of a finished run again."""
   _report(config, work)
   print(f'Report: {work.report / "index.html"}')
+
+
+def plan(config, work: workdir_lib.Workdir) -> None:
+  """Prints what the run needs of a slice, and writes it to plan.json."""
+  made = planner.make(config)
+  work.claim()
+  workdir_lib.write_json(work.root / 'plan.json', table.data(made))
+  print(table.render(made))
+  print(f'Plan: {work.root / "plan.json"}')
 
 
 def pretrain(config, work: workdir_lib.Workdir) -> None:

@@ -6,6 +6,7 @@ a pipeline of diffusers, which is one stage: `unet/`, `scheduler/`, and perhaps
 each may come from a source of its own.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -152,10 +153,24 @@ def _check_fit(model: cascade.Cascade) -> None:
 
 def abstract_params(model: cascade.Cascade, name: str) -> dict:
   """Shapes of the parameters of 'text_encoder' or of a stage."""
+  # They do not depend on the computation, so that one answer serves for all.
   if name == 'text_encoder':
-    init = lambda key: cascade.init_encoder(model.encoder, key)
-  else:
-    init = lambda key: cascade.init_stage(model.stages[name], key)
+    return _encoder_shapes(model.encoder.clone(dtype=jnp.float32))
+  unet = model.stages[name].unet
+  return _unet_shapes(unet.clone(dtype=jnp.float32, remat=False))
+
+
+@functools.cache
+def _encoder_shapes(encoder) -> dict:
+  init = functools.partial(cascade.init_encoder, encoder)
+  return jax.eval_shape(init, jax.random.key(0))
+
+
+@functools.cache
+def _unet_shapes(unet) -> dict:
+  """Takes a second or two for the largest."""
+  stage = cascade.Stage('', unet, None, None)
+  init = functools.partial(cascade.init_stage, stage)
   return jax.eval_shape(init, jax.random.key(0))
 
 

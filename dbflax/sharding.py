@@ -19,12 +19,13 @@ with fsdp = 8 it is 1.9 GFLOP on each.
 import re
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dbflax import errors
 
 AXES = ('data', 'fsdp')
+_TYPES = (AxisType.Auto,) * len(AXES)
 RULES = (
   (r'(conv_in|conv1|conv2|conv_out)/kernel$', P(None, None, None, 'fsdp')),
   # The rank of a LoRA is too small to split; B is split as a kernel is.
@@ -37,18 +38,33 @@ RULES = (
 )
 
 
-def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+def make_mesh(data: int = -1, fsdp: int = 1, devices=None) -> Mesh:
   """A mesh of all devices; -1 takes what the other axis leaves."""
-  devices = jax.device_count()
+  devices = jax.devices() if devices is None else devices
+  shape = mesh_shape(len(devices), data, fsdp)
+  # Explicit axes, JAX's default, break sharded convolutions.
+  return jax.make_mesh(shape, AXES, axis_types=_TYPES, devices=devices)
+
+
+def abstract_mesh(devices: int, data: int = -1, fsdp: int = 1) -> AbstractMesh:
+  """The mesh that `devices` devices would make; none has to be there."""
+  shape = mesh_shape(devices, data, fsdp)
+  return AbstractMesh(shape, AXES, axis_types=_TYPES)
+
+
+def mesh_shape(devices: int, data: int, fsdp: int) -> tuple[int, int]:
+  """(data, fsdp) without the -1.
+
+  Raises:
+    UserError: they do not make up the devices.
+  """
   data = devices // fsdp if data == -1 else data
   if data * fsdp != devices:
     raise errors.UserError(
       f'mesh.data × mesh.fsdp = {data} × {fsdp} is not the {devices} devices '
       'here; set mesh.data=-1 and an fsdp that divides them.'
     )
-  # Explicit axes, JAX's default, break sharded convolutions.
-  types = (AxisType.Auto,) * len(AXES)
-  return jax.make_mesh((data, fsdp), AXES, axis_types=types)
+  return data, fsdp
 
 
 def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> P:
@@ -91,6 +107,11 @@ def batch(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, P(AXES))
 
 
+def batch_of(size: int, mesh: Mesh) -> NamedSharding:
+  """How `size` examples lie: split, or replicated if that is uneven."""
+  return batch(mesh) if size % mesh.size == 0 else replicated(mesh)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, P())
 
@@ -99,8 +120,7 @@ def put_batch(tree, mesh: Mesh):
   """Arrays [B, …] onto the mesh; replicated where B does not divide."""
 
   def put(array):
-    divides = array.shape[0] % mesh.size == 0
-    return jax.device_put(array, batch(mesh) if divides else replicated(mesh))
+    return jax.device_put(array, batch_of(array.shape[0], mesh))
 
   return jax.tree.map(put, tree)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dbflax import errors
+from dbflax.plan import hardware
 
 # Named here as well as where they are implemented, because those modules
 # import JAX; a test keeps the two equal.
@@ -143,6 +144,16 @@ RULES = (
   Rule('sample.prompts', bool, 'at least one prompt'),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
+  Rule(
+    'plan.efficiency',
+    lambda value: 0 < value <= 1,
+    'a share of the peak rate, above 0 and at most 1',
+  ),
+  Rule(
+    'plan.headroom',
+    lambda value: 0 <= value < 1,
+    'a share of the memory, in 0 … 1, below 1',
+  ),
 )
 
 
@@ -171,6 +182,8 @@ def check(config) -> None:
   for name in STAGES:
     _check_moments(name, fields)
     _check_microbatches(name, fields)
+  if fields.get('plan.topology'):
+    hardware.parse(fields['plan.topology'])
   for prompt in fields.get('sample.prompts', ()):
     _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
   if 'prior.prompt' in fields:

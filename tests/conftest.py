@@ -111,7 +111,52 @@ def random_params():
 
 
 @pytest.fixture(scope='session')
-def full_size():
+def deepfloyd():
+  """{name: {'config': config.json, 'parameters': how many}}, as published."""
+  path = pathlib.Path(__file__).parent / 'weights/deepfloyd.json'
+  return json.loads(path.read_text())
+
+
+@pytest.fixture(scope='session')
+def published(deepfloyd, tmp_path_factory):
+  """published(base, upper) → config fields that name IF's folders.
+
+  Such as ('IF-I-XL', 'IF-II-L'). The folders have what a hub repository has,
+  but no weights, and toybox's vocabulary.
+  """
+  from dbflax import pretrained
+
+  scheduler = {
+    'beta_schedule': 'squaredcos_cap_v2',
+    'prediction_type': 'epsilon',
+    'thresholding': True,
+    'variance_type': 'learned_range',
+  }
+
+  def write(folder, name, schedulers, parts=()):
+    content = {f'{s}/scheduler_config.json': scheduler for s in schedulers}
+    content |= {'unet/config.json': deepfloyd[name]['config'], **dict(parts)}
+    for path, value in content.items():
+      (folder / path).parent.mkdir(parents=True, exist_ok=True)
+      (folder / path).write_text(json.dumps(value))
+    return str(folder)
+
+  def make(base, upper):
+    root = tmp_path_factory.mktemp('published')
+    text = deepfloyd['T5 v1.1 XXL']['config']
+    one = write(
+      root / 'one', base, ['scheduler'], {'text_encoder/config.json': text}
+    )
+    two = write(root / 'two', upper, ['scheduler', 'image_noising_scheduler'])
+    spiece = pretrained.ASSETS / 'toybox/tokenizer'
+    shutil.copytree(spiece, root / 'one/tokenizer')
+    return {'cascade.path': one, 'cascade.stage_2': two}
+
+  return make
+
+
+@pytest.fixture(scope='session')
+def full_size(deepfloyd):
   """full_size(name) → (config, parameter count, {path: shape}) of ours.
 
   Of the networks that deepfloyd.json lists; nothing is allocated.
@@ -123,9 +168,6 @@ def full_size():
   from dbflax.models import unet
   from dbflax.text import t5
 
-  path = pathlib.Path(__file__).parent / 'weights/deepfloyd.json'
-  networks = json.loads(path.read_text())
-
   def init(config):
     if config.get('model_type') == 't5':
       return functools.partial(cascade.init_encoder, t5.from_config(config))
@@ -134,7 +176,7 @@ def full_size():
 
   @functools.cache
   def load(name):
-    network = networks[name]
+    network = deepfloyd[name]
     tree = jax.eval_shape(init(network['config']), jax.random.key(0))
     flat = flax.traverse_util.flatten_dict(tree, sep='/')
     shapes = {path: leaf.shape for path, leaf in flat.items()}

@@ -15,6 +15,7 @@ LAYERS = (
   ('__init__', '*.__init__', 'errors', 'rng'),
   (
     *('workdir', 'validate', 'sharding', 'text.tokenizer', 'text.prompts'),
+    'plan.hardware',
     *('diffusion.*', 'models.*', 'data.images', 'weights.names'),
     'evaluate.metrics',
   ),
@@ -27,7 +28,7 @@ LAYERS = (
     'train.adapt',
   ),
   ('train.step',),
-  ('train.*', 'prior', 'sample', 'plan', 'report', 'job', 'export'),
+  ('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'export'),
   ('pipeline',),
   ('main',),
 )

@@ -121,6 +121,9 @@ def test_values_that_cannot_be_meant_are_refused():
     'stage_1.optimizer': 'sgd',
     'stage_1.remat': 'all',
     'stage_1.moments_dtype': 'float16',
+    'plan.efficiency': 0.0,
+    'plan.headroom': 1.0,
+    'plan.topology': 'v4:3x3x3',
     'stage_1.trainable': '(attentions',
     'stage_1.lora.rank': -1,
     'stage_1.lora.alpha': -1.0,
@@ -162,6 +165,7 @@ def test_every_field_is_checked_or_free():
     *('compilation_cache', 'cascade.path', 'subject.identifier'),
     *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
     *('identifier.seed', 'prior.prompt'),
+    'plan.topology',  # plan.hardware knows them
   }
   unruled = {
     path

@@ -26,10 +26,12 @@ from dbflax.text import tokenizer as tokenizer_lib
 _log = logging.getLogger(__name__)
 
 States = Float[np.ndarray, 'N L D']
+BATCH = 8  # prompts encoded at once
 
 
 @functools.cache
-def _compiled(encoder: t5.T5Encoder, sharding):
+def compiled(encoder: t5.T5Encoder, sharding):
+  """({'params': …}, ids [B, L], mask [B, L]) → states [B, L, D], jitted."""
   return jax.jit(encoder.apply, out_shardings=sharding)
 
 
@@ -50,7 +52,7 @@ def embed(
   prompts: Sequence[str],
   *,
   max_length: int = 77,
-  batch: int = 8,
+  batch: int = BATCH,
 ) -> States:
   """The encoder's states of `prompts`, float32 [N, max_length, d_model].
 
@@ -60,7 +62,7 @@ def embed(
   unique = list(dict.fromkeys(cleaned))
   ids, mask = tokenizer.ids(unique, max_length)
   _warn_of_cuts(tokenizer, unique, max_length)
-  apply = _compiled(encoder, _replicated(params))
+  apply = compiled(encoder, _replicated(params))
   states = np.empty((len(unique), max_length, encoder.d_model), np.float32)
   for start in range(0, len(unique), batch):
     # The last batch repeats its last prompt: one shape, one compilation.

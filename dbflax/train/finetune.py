@@ -126,7 +126,7 @@ def run(
     UserError: the config asks for a part or a LoRA that the network lacks, or
       the loss is not finite.
   """
-  adaptation, tx = adaptation_of(stage.name, hyper), _optimizer(hyper)
+  adaptation, tx = adaptation_of(stage.name, hyper), optimizer_of(hyper)
   key = rng.key(jax.random.key(seed), f'{stage.name}/lora')
   trainable, frozen = adaptation.split(params, key)
   complete = _completion(adaptation, frozen, hyper.frozen_dtype, mesh)
@@ -138,7 +138,7 @@ def run(
   args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
   update = _update(
-    (stage, _objective(hyper), *args), draw, instance, prior, null_text, seed
+    (stage, objective_of(hyper), *args), draw, instance, prior, null_text, seed
   )
   state = loop.run(
     stage.name,
@@ -156,7 +156,8 @@ def run(
   return Tuned(_merge(complete, state, mesh), lora)
 
 
-def _optimizer(hyper) -> optax.GradientTransformation:
+def optimizer_of(hyper) -> optax.GradientTransformation:
+  """The optimizer that a stage's section of the config asks for."""
   return optimizer.build(
     kind=hyper.optimizer,
     moments_dtype=hyper.moments_dtype,
@@ -218,7 +219,8 @@ def adaptation_of(name: str, hyper) -> adapt.Adaptation:
   )
 
 
-def _objective(hyper) -> step.Objective:
+def objective_of(hyper) -> step.Objective:
+  """The loss that a stage's section of the config asks for."""
   return step.Objective(
     hyper.weighting,
     (hyper.noise_level,) * 2,

@@ -133,7 +133,7 @@ def _condition(stage, batch, draws) -> cascade.Conditioning | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Programs:
+class Programs:
   """The compiled parts that both kinds of step are put together from.
 
   Because a plain step and a prior-preservation step run the very same
@@ -145,7 +145,7 @@ class _Programs:
   apply: Callable  # (state, grads) → (state, gradient norm)
 
 
-def _compile(
+def compile_programs(
   stage: cascade.Stage,
   objective: Objective,
   optimizer: optax.GradientTransformation,
@@ -154,7 +154,7 @@ def _compile(
   shardings: state_lib.State,
   complete: jax.tree_util.Partial,
   microbatches: int,
-) -> _Programs:
+) -> Programs:
   """Gradients and the new state lie as the old one; buffers are donated."""
   replicated = sharding.replicated(mesh)
 
@@ -180,7 +180,7 @@ def _compile(
     return new, optax.tree.norm(grads)
 
   gradient = jax.jit(gradient, out_shardings=(shardings.params, replicated))
-  return _Programs(
+  return Programs(
     functools.partial(gradient, complete),
     jax.jit(combine, out_shardings=shardings.params, donate_argnums=0),
     jax.jit(apply, out_shardings=(shardings, replicated), donate_argnums=0),
@@ -236,7 +236,7 @@ def make_denoising_step(
   `complete` makes the network's parameters of what the state holds. A batch
   goes through it in so many `microbatches`, which divides it.
   """
-  programs = _compile(
+  programs = compile_programs(
     stage,
     objective,
     optimizer,
@@ -271,7 +271,7 @@ def make_prior_preservation_step(
   `prior_weight` is λ, a float32 scalar. The class images' gradient is a
   sharded step of its own: it costs time, but no activation memory.
   """
-  programs = _compile(
+  programs = compile_programs(
     stage,
     objective,
     optimizer,

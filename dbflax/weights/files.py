@@ -34,10 +34,12 @@ class Format:
   Attributes:
     variant: such as 'fp16'; '' is the plain one.
     allow_pickle: read `.bin` files where there is no safetensors file.
+    weights: False fetches none; shapes are in config.json.
   """
 
   variant: str = ''
   allow_pickle: bool = False
+  weights: bool = True
 
 
 PLAIN = Format()

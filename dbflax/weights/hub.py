@@ -66,6 +66,8 @@ def _patterns(folder: str, wanted: files.Format) -> list[str]:
   """Which files of a folder to fetch: small ones all, weights of one kind."""
   endings = ['safetensors', *(['bin'] if wanted.allow_pickle else [])]
   small = [f'{folder}/*.json', f'{folder}/*.model']
+  if not wanted.weights:
+    return small
   if not wanted.variant:
     return small + [f'{folder}/*.{ending}' for ending in endings]
   return small + [

@@ -1,0 +1,236 @@
+"""The steps of a run as programs with shapes: nothing is computed or loaded.
+
+They are the very programs that a run compiles (`train.step`, `cascade`,
+`text.embed`), called with shapes that lie on a mesh as a run's arrays do. The
+mesh may be abstract.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dbflax import cascade, job, pretrained, sharding
+from dbflax.plan import memory
+from dbflax.text import embed
+from dbflax.train import adapt, finetune, step
+from dbflax.train import state as state_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """A jitted function and the shapes of its arguments.
+
+  calls: how often a step calls it; passes: how often a call goes through its
+  parameters; batch: its examples, divided over `share` devices, or 0 if it
+  works on the parameters alone, without a matrix product.
+  """
+
+  name: str
+  run: Callable
+  args: tuple
+  calls: int = 1
+  passes: int = 1
+  batch: int = 0
+  share: int = 1
+
+  @functools.cached_property
+  def traced(self):
+    return self.run.trace(*self.args)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+  """What a run does `count` times in a row.
+
+  resident: kind of bytes → how many lie on a device all the while.
+  """
+
+  name: str
+  count: int
+  programs: tuple[Program, ...]
+  resident: dict[str, int]
+  fsdp: int
+
+
+def of_run(config, model: cascade.Cascade, mesh, flat) -> Iterator[Step]:
+  """All steps of a run that starts with nothing, in order.
+
+  Args:
+    config: of the run; model: its cascade.
+    mesh: of the U-Nets.
+    flat: the same devices as one fsdp axis, for the text encoder.
+  """
+  yield _text(config, model, flat)
+  if config.prior.weight > 0 and config.stage_1.train:
+    yield _class_images(config, model, mesh)
+  samplers = {
+    name: _sampler(config, model, name, mesh) for name in model.stages
+  }
+  for name in model.stages:
+    if config[name].train:
+      yield from _training(config, model, name, mesh, samplers[name])
+  images = len(config.sample.prompts) * config.sample.images_per_prompt
+  for name, program in samplers.items():
+    count = -(-images // config.sample.batch)
+    yield _drawing(f'{name} samples', count, program, mesh)
+
+
+def _text(config, model, flat) -> Step:
+  """T5, split over all devices (`Job.embed`)."""
+  encoder = model.encoder
+  params = _params(model, 'text_encoder', flat, encoder.dtype)
+  ids = jax.ShapeDtypeStruct((embed.BATCH, config.text.max_length), np.int32)
+  run = embed.compiled(encoder, sharding.replicated(flat))
+  args = ({'params': params}, ids, ids)
+  program = Program('encode', run, args, batch=embed.BATCH, share=flat.size)
+  # The empty prompt, the photos' and the class images'.
+  texts = 3 + len(config.sample.prompts)
+  resident = {'weights': memory.per_device(params)}
+  count = -(-texts // embed.BATCH)
+  return Step('text', count, (program,), resident, flat.size)
+
+
+def _params(model, name: str, mesh, dtype=jnp.float32):
+  """Shapes of a network as `pretrained.load_params` puts it."""
+  cast = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype))
+  shapes = jax.tree.map(cast, pretrained.abstract_params(model, name))
+  return memory.placed(shapes, mesh)
+
+
+def _class_images(config, model, mesh) -> Step:
+  options = config.prior
+  sampling = cascade.Sampling(
+    options.sampler, options.steps, options.guidance_scale
+  )
+  program = _sampling(
+    config, model, 'stage_1', mesh, sampling, batch=options.batch
+  )
+  count = -(-options.count // options.batch)
+  return _drawing('class images', count, program, mesh)
+
+
+def _sampler(config, model, name: str, mesh) -> Program:
+  """How samples and previews of a stage are drawn."""
+  batch = config.sample.batch
+  options = job.sampling(config, name)
+  return _sampling(config, model, name, mesh, options, batch)
+
+
+def _sampling(config, model, name, mesh, options, batch: int) -> Program:
+  stage, names = model.stages[name], list(model.stages)
+  length, width = config.text.max_length, model.encoder.d_model
+  args = (
+    _params(model, name, mesh),
+    _floats(batch, length, width),
+    _floats(length, width),
+    jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch)),
+  )
+  if stage.is_super_resolution:
+    below = model.stages[names[names.index(name) - 1]].resolution
+    args += (_floats(batch, below, below, 3),)
+  run = cascade.make_sampler(stage, options)
+  # A sampler's batch is not put on the mesh: replicas repeat each other.
+  share = mesh.shape['fsdp']
+  return Program('sample', run, args, 1, options.steps, batch, share)
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _drawing(name: str, count: int, program: Program, mesh) -> Step:
+  params, *others = program.args
+  resident = {
+    'weights': memory.per_device(params),
+    'batch': memory.per_device(others),
+  }
+  return Step(name, count, (program,), resident, mesh.shape['fsdp'])
+
+
+def _training(
+  config, model, name: str, mesh, sampler: Program
+) -> Iterator[Step]:
+  """A stage's training, and the previews while it is trained."""
+  hyper = config[name]
+  state, complete = _state(model, name, hyper, mesh)
+  halves = 2 if name == 'stage_1' and config.prior.weight > 0 else 1
+  examples = _batch(config, model, name, mesh)
+  trained, moments, average, frozen, batch = map(
+    memory.per_device,
+    (state.params, state.opt_state, state.ema, complete, examples),
+  )
+  held = {
+    'weights': trained + frozen,
+    'optimizer': moments,
+    'average': average,
+  }
+  # The photos' gradients wait for those of the class images.
+  more = {'gradients': halves * trained, 'batch': batch}
+  programs = _programs(
+    model.stages[name], hyper, mesh, halves, (state, complete, examples)
+  )
+  fsdp = mesh.shape['fsdp']
+  yield Step(name, hyper.steps, tuple(programs), held | more, fsdp)
+  if hyper.sample_every and hyper.steps >= hyper.sample_every:
+    # What is frozen is put together with the rest into a copy.
+    copy = memory.per_device(sampler.args[0]) if frozen else 0
+    more = {'merged copy': copy}
+    count = hyper.steps // hyper.sample_every
+    yield Step(f'{name} previews', count, (sampler,), held | more, fsdp)
+
+
+def _state(model, name: str, hyper, mesh):
+  """Shapes of (what is trained and its moments, what is frozen)."""
+  adaptation = finetune.adaptation_of(name, hyper)
+  tx = finetune.optimizer_of(hyper)
+  trainable, frozen = jax.eval_shape(
+    adaptation.split,
+    pretrained.abstract_params(model, name),
+    jax.random.key(0),
+  )
+  create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
+  store = lambda p: adapt.store(p, hyper.frozen_dtype)
+  frozen = memory.placed(jax.eval_shape(store, frozen), mesh)
+  state = memory.placed(jax.eval_shape(create, trainable), mesh)
+  return state, adapt.completion(adaptation, frozen)
+
+
+def _batch(config, model, name: str, mesh) -> step.Batch:
+  hyper, stage, names = config[name], model.stages[name], list(model.stages)
+  size, side = hyper.batch, hyper.crop or stage.resolution
+  image = _floats(size, side, side, 3)
+  text = _floats(size, config.text.max_length, model.encoder.d_model)
+  shapes = step.Batch(image, text)
+  if stage.is_super_resolution:
+    below = model.stages[names[names.index(name) - 1]].resolution
+    corner = jax.ShapeDtypeStruct((size, 2), jnp.int32)
+    shapes = step.Batch(image, text, _floats(size, below, below, 3), corner)
+  return memory.batched(shapes, mesh)
+
+
+def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
+  """A training step's; `halves` is 2 with class images, else 1."""
+  state, complete, examples = shapes
+  compiled = step.compile_programs(
+    stage,
+    finetune.objective_of(hyper),
+    finetune.optimizer_of(hyper),
+    hyper.ema_decay,
+    mesh,
+    jax.tree.map(lambda leaf: leaf.sharding, state),
+    complete,
+  )
+  null_text = _floats(*examples.text.shape[1:])
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  size = hyper.batch
+  share = mesh.size if size % mesh.size == 0 else mesh.shape['fsdp']
+  grads, run = state.params, compiled.gradient.func
+  args = (complete, state.params, examples, null_text, key)
+  yield Program('gradient', run, args, halves, batch=size, share=share)
+  if halves == 2:
+    yield Program('combine', compiled.combine, (grads, grads, _floats()))
+  yield Program('apply', compiled.apply, (state, grads))

@@ -1,0 +1,198 @@
+"""The quick plan of whole runs: published networks, no weights, no TPU."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from configs import dog
+from configs import test as test_config
+from dbflax import job, main
+from dbflax.plan import hardware, planner, quick, steps, table
+
+GIB = hardware.GIB
+
+
+@pytest.fixture(scope='module')
+def if_xl(published):
+  """if_xl(changes) → the config of the largest cascade, without weights."""
+  where = published('IF-I-XL', 'IF-II-L')
+
+  def change(**changes):
+    config = dog.get_config('if_xl')
+    fields = {key.replace('__', '.'): v for key, v in changes.items()}
+    config.update_from_flattened_dict(where | fields)
+    return config
+
+  return change
+
+
+def _step(config, size, name) -> steps.Step:
+  return next(s for s in planner.steps_of(config, size) if s.name == name)
+
+
+def test_full_training_takes_16_bytes_per_parameter(if_xl, deepfloyd):
+  count = deepfloyd['IF-I-XL']['parameters']
+  step = _step(if_xl(), 8, 'stage_1')
+  held = step.resident
+  photos = held['weights'] + held['optimizer'] + held['gradients'] // 2
+  assert photos == pytest.approx(16 * count / 8, rel=0.002)
+  # The class images' gradients are there with the photos'.
+  assert held['gradients'] == pytest.approx(2 * 4 * count / 8, rel=0.002)
+  assert held['average'] == 0
+  averaged = _step(if_xl(stage_1__ema_decay=0.99), 8, 'stage_1').resident
+  assert averaged['average'] == held['weights']
+
+
+def test_a_lora_keeps_no_moments_of_what_is_frozen(if_xl, deepfloyd):
+  count = deepfloyd['IF-I-XL']['parameters']
+  config = if_xl(stage_1__lora__rank=16, stage_1__frozen_dtype='bfloat16')
+  held = _step(config, 8, 'stage_1').resident
+  assert held['weights'] == pytest.approx(2 * count / 8, rel=0.02)
+  assert held['optimizer'] + held['gradients'] < 0.02 * held['weights']
+
+
+def test_the_text_encoder_is_split_over_all_devices(if_xl, deepfloyd):
+  step = _step(if_xl(mesh__fsdp=2), 8, 'text')
+  count = deepfloyd['T5 v1.1 XXL']['parameters']
+  assert step.resident['weights'] == pytest.approx(2 * count / 8, rel=0.001)
+
+
+def _test_run(tiny_folder, **changes):
+  config = test_config.get_config()
+  fields = {key.replace('__', '.'): v for key, v in changes.items()}
+  stages = ('stage_1', 'stage_2')
+  fields |= {'cascade.path': str(tiny_folder), 'cascade.stages': stages}
+  config.update_from_flattened_dict(fields)
+  config.lock()
+  return config
+
+
+@pytest.fixture(scope='module')
+def plan(tiny_folder):
+  return planner.make(_test_run(tiny_folder, plan__topology='v5e:2x2'))
+
+
+def test_every_step_of_a_run_is_there_as_often_as_it_is_done(plan):
+  assert {row.name: row.count for row in plan.rows} == {
+    'text': 1,
+    'class images': 2,
+    'stage_1': 4,
+    'stage_1 previews': 2,
+    'stage_2': 4,
+    'stage_2 previews': 2,
+    'stage_1 samples': 2,
+    'stage_2 samples': 2,
+  }
+  assert all(row.flops > 0 and row.bytes > 0 for row in plan.rows)
+
+
+def test_a_training_step_has_two_gradients_with_class_images(plan, tiny_folder):
+  config = _test_run(tiny_folder, prior__weight=0.0, plan__topology='v5e:2x2')
+  config, _ = planner._fitted(config, 4)
+  alone = quick.row(_step(config, 4, 'stage_1'), None, 1.0)
+  both = {row.name: row for row in plan.rows}['stage_1']
+  assert both.flops == 2 * alone.flops
+  assert both.resident['gradients'] == 2 * alone.resident['gradients']
+  assert 'class images' not in [s.name for s in planner.steps_of(config, 4)]
+
+
+def test_time_is_the_rooflines(plan):
+  chip = plan.place.chip
+  for row in plan.rows[1:]:
+    # The batches of 2 are not split over 4 chips: each does all the work.
+    compute = row.flops / chip.peak
+    assert compute <= row.least <= row.likely <= row.least / plan.efficiency
+  total = sum(row.count * row.least for row in plan.rows)
+  assert plan.seconds('least') == total
+  assert table.data(plan)['least_chip_hours'] == 4 * total / 3600
+
+
+def test_the_table_names_what_it_knows_and_what_it_does_not(plan):
+  text = table.render(plan)
+  assert "Plan of 'test' on v5e:2x2: data=4 x fsdp=1" in text
+  assert 'all steps fit: 14.18 GiB is 15.75 GiB less 10% headroom' in text
+  assert 'an estimate' in text
+  assert 'at 40% of it' in text
+  assert 'stage_1.batch=2 is not a multiple of 4 devices' in text
+  for row in plan.rows:
+    assert f'\n{row.name} ' in text
+
+
+def test_devices_without_known_rates_have_no_time(tiny_folder):
+  config = _test_run(tiny_folder, cascade__stages=('stage_1',))
+  plan = planner.make(config)
+  assert plan.seconds('least') is None
+  assert plan.limit is None
+  text = table.render(plan)
+  assert 'How long it takes is not known' in text
+  assert 'What fits is not known' in text
+
+
+def _plan_with(limit: float, topology: str) -> planner.Plan:
+  place = planner.place_of(topology)
+  return planner.Plan('', place, {}, [], limit, 0.4, [])
+
+
+def _bytes(config, size, name) -> int:
+  step = _step(config, size, name)
+  return sum(step.resident.values()) + quick.working(step)
+
+
+def test_what_does_not_fit_is_told_the_smallest_change(tiny_folder):
+  run = lambda **changes: _test_run(tiny_folder, **changes)
+  row = lambda name: quick.Row(name, 1, 0.0, {}, 0, None, None)
+  remedy = lambda limit, name: planner._remedy(
+    run(), _plan_with(limit, 'v5e:2x2'), row(name)
+  )
+  # Over four chips it fits, over two it does not.
+  four, two = (_bytes(run(mesh__fsdp=n), 4, 'stage_2') for n in (4, 2))
+  assert four < two
+  assert remedy(four, 'stage_2') == (
+    'stage_2 does not fit: --config.mesh.fsdp=4 on v5e:2x2'
+  )
+  # Not over four: so train less, or take the next larger slice that does.
+  eight = _bytes(run(mesh__fsdp=8), 8, 'stage_2')
+  both = run(mesh__fsdp=4, stage_2__remat=True)
+  assert eight < _bytes(both, 4, 'stage_2')
+  message = remedy(eight, 'stage_2')
+  assert 'lora.rank=16' in message
+  assert message.endswith('or --config.mesh.fsdp=8 on v5e:2x4')
+  assert 'nothing that was tried' in remedy(1.0, 'class images')
+
+
+def test_a_plan_reads_no_weights_and_is_left_as_json(
+  tiny_folder, tmp_path, capsys, monkeypatch
+):
+  arguments = [
+    f'--config={test_config.__file__}',
+    *('--mode=plan', f'--workdir={tmp_path}/w'),
+    *(f'--config.cascade.path={tiny_folder}',),
+    *("--config.cascade.stages=('stage_1',)", '--config.mesh.fsdp=8'),
+    '--config.plan.topology=v6e:2x2',
+  ]
+  assert not list(tiny_folder.rglob('*.safetensors'))
+  monkeypatch.setattr(main, '_set_compilation_cache', lambda folder: None)
+  assert main.main(['dbflax', *arguments]) == 0
+  output = capsys.readouterr().out
+  assert 'planned with --config.mesh.data=-1 --config.mesh.fsdp=4' in output
+  record = json.loads((tmp_path / 'w/plan.json').read_text())
+  assert record['mesh'] == {'data': 1, 'fsdp': 4}
+  assert record['place'] == {'name': 'v6e:2x2', 'devices': 4}
+  assert all(row['fits'] for row in record['rows'])
+
+
+def test_a_bad_topology_is_found_without_jax(tmp_path):
+  code = (
+    'import sys; from dbflax import main; '
+    f'code = main.main(["dbflax", "--config={test_config.__file__}", '
+    f'"--mode=plan", "--config.plan.topology=v9", "--workdir={tmp_path}/w"]); '
+    'assert "jax" not in sys.modules; sys.exit(code)'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 2
+  assert "no TPU 'v9' is known" in done.stderr
+  assert job  # imported here, not there
