@@ -169,6 +169,9 @@ def _plan() -> ml_collections.ConfigDict:
   # The slice to plan for, such as 'v4:2x2x1', 'v5e:4x4', 'v5p:2x2x1' or
   # 'v6e:2x2'; '' is the devices of this machine.
   plan.topology = ''
+  # Compile every step for that slice: minutes instead of seconds, but memory
+  # and collectives are measured. Needs the extra 'aot'.
+  plan.compile = False
   # Share of a chip's peak rate that is assumed to be reached.
   plan.efficiency = 0.4
   # Share of a chip's memory to be left free.

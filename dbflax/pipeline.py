@@ -79,8 +79,11 @@ def report(config, work: workdir_lib.Workdir) -> None:
 
 def plan(config, work: workdir_lib.Workdir) -> None:
   """Prints what the run needs of a slice, and writes it to plan.json."""
-  made = planner.make(config)
+  if config.plan.topology:
+    # A slice elsewhere is planned without the devices here.
+    jax.config.update('jax_platforms', 'cpu')
   work.claim()
+  made = planner.make(config, work.root / 'plan')
   workdir_lib.write_json(work.root / 'plan.json', table.data(made))
   print(table.render(made))
   print(f'Plan: {work.root / "plan.json"}')

@@ -1,13 +1,18 @@
 """--mode=plan: what a run needs of a slice, before the slice is rented."""
 
 import dataclasses
+import functools
+import logging
 import math
+import pathlib
 from collections.abc import Iterator
 
 import jax
 
 from dbflax import job, sharding
-from dbflax.plan import changes, hardware, quick, steps
+from dbflax.plan import changes, compiled, hardware, quick, steps
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,33 +58,65 @@ def place_of(topology: str) -> Place:
   return Place(f'{len(devices)} x {kind}, here', len(devices), chip=chip)
 
 
-def make(config) -> Plan:
-  """The quick plan of a run.
+def make(config, folder: pathlib.Path) -> Plan:
+  """The plan of a run; what is compiled for it is kept in `folder`.
 
   Raises:
-    UserError: the topology, the cascade or what is to be trained is wrong.
+    UserError: the topology, the cascade or what is to be trained is wrong, or
+      the TPU compiler is missing.
   """
   place = place_of(config.plan.topology)
+  if config.plan.compile and place.slice:
+    compiled.check()
   config, notes = _fitted(config, place.size)
-  chip, efficiency = place.chip, config.plan.efficiency
-  rows = [quick.row(s, chip, efficiency) for s in steps_of(config, place.size)]
-  mesh = dict(_mesh(config, place.size).shape)
-  limit = chip and chip.hbm * (1 - config.plan.headroom)
-  plan = Plan(config.name, place, mesh, rows, limit, efficiency, notes)
+  rows = [_row(config, place, step, folder) for step in steps_of(config)]
+  limit = place.chip and place.chip.hbm * (1 - config.plan.headroom)
+  mesh = dict(_meshes(config)[0].shape)
+  plan = Plan(
+    config.name, place, mesh, rows, limit, config.plan.efficiency, notes
+  )
   notes += _batches(config, plan)
-  notes += [_remedy(config, plan, r) for r in rows if not plan.fits(r)]
+  notes += [_remedy(config, plan, r, folder) for r in rows if not plan.fits(r)]
   return plan
 
 
-def _mesh(config, size: int):
-  return sharding.abstract_mesh(size, config.mesh.data, config.mesh.fsdp)
+def _row(config, place: Place, step: steps.Step, folder) -> quick.Row:
+  measured = _measured(config, step, folder)
+  return quick.row(step, place.chip, config.plan.efficiency, measured)
 
 
-def steps_of(config, size: int) -> Iterator[steps.Step]:
-  """The steps of a run on `size` devices, none of which has to be there."""
+def _meshes(config):
+  """The mesh of the U-Nets, and that of the text encoder.
+
+  Abstract, unless programs are to be compiled for the devices that are here.
+  """
+  place, mesh = place_of(config.plan.topology), config.mesh
+  if config.plan.compile and not place.slice:
+    make = sharding.make_mesh
+  else:
+    make = functools.partial(sharding.abstract_mesh, place.size)
+  return make(mesh.data, mesh.fsdp), make(1, place.size)
+
+
+def steps_of(config, meshes=None) -> Iterator[steps.Step]:
+  """The steps of a run; `meshes` are those of the config if not given."""
   model = job.open_cascade(config, config.cascade.stages, weights=False)
-  flat = sharding.abstract_mesh(size, 1, size)
-  return steps.of_run(config, model, _mesh(config, size), flat)
+  return steps.of_run(config, model, *(meshes or _meshes(config)))
+
+
+def step_of(config, name: str, meshes=None) -> steps.Step:
+  return next(s for s in steps_of(config, meshes) if s.name == name)
+
+
+def _measured(config, step: steps.Step, folder) -> quick.Measured:
+  """What compiling a step tells; nothing if that is not asked for."""
+  if not config.plan.compile:
+    return {}
+  _log.info('plan: compiling %s', step.name)
+  place = place_of(config.plan.topology)
+  if place.slice:
+    return compiled.elsewhere(config, step.name, folder)
+  return compiled.measure(step, folder, place.name, {})
 
 
 def _fitted(config, size: int):
@@ -111,42 +148,44 @@ def _batches(config, plan: Plan) -> list[str]:
   ]
 
 
-def _remedy(config, plan: Plan, row: quick.Row) -> str:
+def _remedy(config, plan: Plan, row: quick.Row, folder) -> str:
   """What makes a step fit that does not, in a line."""
   place = plan.place
-  found = [
-    _first(config, plan, row, place.size, candidates)
-    for candidates in (
-      changes.harmless(config, row.name, place.size),
-      changes.other_training(config, row.name, place.size),
-    )
-  ]
-  options = [f'{text} on {place.name}' for text in found if text][:1]
-  if not found[0] and place.slice:
-    options += _larger(config, plan, row)
+  found = ''
+  for changed in (changes.harmless, changes.other_training):
+    tried = changed(config, row.name, place.size)
+    found = found or _first(config, plan, row, folder, tried)
+    if changed is changes.harmless and found:
+      return f'{row.name} does not fit: {found} on {place.name}'
+  options = [f'{found} on {place.name}'] if found else []
+  if place.slice:
+    options += _larger(config, plan, row, folder)
   advice = ', or '.join(options) or 'nothing that was tried makes it fit'
   return f'{row.name} does not fit: {advice}'
 
 
-def _first(config, plan, row, size: int, candidates) -> str:
-  """The first of the candidates with which a step fits, as flags."""
-  for change in candidates:
-    if _fits(_changed(config, change), plan, row.name, size):
+def _first(config, plan, row, folder, tried) -> str:
+  """The first of the changes tried with which a step fits, as flags."""
+  for change in tried:
+    if _fits(_changed(config, change), plan, row.name, folder):
       return changes.flags(change)
   return ''
 
 
-def _larger(config, plan: Plan, row: quick.Row) -> list[str]:
+def _larger(config, plan: Plan, row: quick.Row, folder) -> list[str]:
+  """The smallest larger slice on which a step fits."""
   for larger, change in changes.larger_slices(config, plan.place.slice):
-    if _fits(_changed(config, change), plan, row.name, larger.size):
+    changed = _changed(config, {**change, 'plan.topology': larger.name})
+    if _fits(changed, plan, row.name, folder):
       return [f'{changes.flags(change)} on {larger.name}']
   return []
 
 
-def _fits(config, plan: Plan, name: str, size: int) -> bool:
-  """Whether a step would fit with this config; traced only if it may."""
-  step = next(s for s in steps_of(config, size) if s.name == name)
+def _fits(config, plan: Plan, name: str, folder) -> bool:
+  """Whether a step would fit; traced or compiled only if it may."""
+  step = step_of(config, name)
   resident = sum(step.resident.values())
-  return resident <= plan.limit and (
-    resident + quick.working(step) <= plan.limit
-  )
+  if resident > plan.limit:
+    return False
+  measured = _measured(config, step, folder)
+  return resident + quick.working(step, measured) <= plan.limit

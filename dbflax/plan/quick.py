@@ -1,16 +1,21 @@
-"""What a step needs, from shapes alone: seconds to know, nothing compiled.
+"""What a step needs, in numbers.
 
-Roofline (Williams et al., 2009): a program takes at least
+From shapes alone it takes seconds; `measured`, which `compiled` found out in
+minutes, takes the place of what else is estimated. Roofline (Williams et al.,
+2009): a program takes at least the longest of
 
-    max(FLOPs / devices / peak, bytes read / HBM bandwidth)
+    FLOPs / devices / peak,  bytes of memory / HBM bandwidth,
+    bytes exchanged / interconnect (only measured)
 
-`efficiency` is the share of the peak that is assumed to be reached. Time on the
-interconnect, compiling, reading weights and the host's work are left out.
+as if they went on side by side. `efficiency` is the share of the peak that is
+assumed to be reached. Compiling, reading weights and the host are left out.
 """
 
 import dataclasses
 
 from dbflax.plan import flops, hardware, memory, steps
+
+Measured = dict[str, dict]  # program → what `compiled.measure` found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +23,10 @@ class Row:
   """One line of the plan.
 
   flops: of one step, over all devices. resident: kind of bytes → how many lie
-  on a device. working: estimate of the bytes that the programs take besides.
-  least, likely: seconds of one step at the peak and at the efficiency assumed;
-  None where no rates are known.
+  on a device. working: bytes that the programs take besides, estimated where
+  nothing is measured. least, likely: seconds of one step at the peak and at the
+  efficiency assumed; None where no rates are known. exchanged: kind of
+  collective → its 'count' and 'bytes' in one step, for one device.
   """
 
   name: str
@@ -30,19 +36,27 @@ class Row:
   working: int
   least: float | None
   likely: float | None
+  measured: Measured = dataclasses.field(default_factory=dict)
+  exchanged: dict[str, dict] = dataclasses.field(default_factory=dict)
 
   @property
   def bytes(self) -> int:
     return sum(self.resident.values()) + self.working
 
 
-def row(step: steps.Step, chip: hardware.Chip | None, efficiency: float) -> Row:
-  """Traces the step's programs."""
+def row(
+  step: steps.Step,
+  chip: hardware.Chip | None,
+  efficiency: float,
+  measured: Measured,
+) -> Row:
+  """Traces the step's programs; `measured` may be empty."""
   work = {p.name: _flops(p) for p in step.programs}
   least = likely = None
   if chip:
     time = lambda share: sum(
-      p.calls * _seconds(p, work[p.name], chip, share) for p in step.programs
+      p.calls * _seconds(p, work[p.name], chip, share, measured.get(p.name, {}))
+      for p in step.programs
     )
     least, likely = time(1.0), time(efficiency)
   return Row(
@@ -50,27 +64,51 @@ def row(step: steps.Step, chip: hardware.Chip | None, efficiency: float) -> Row:
     step.count,
     sum(p.calls * work[p.name] for p in step.programs),
     step.resident,
-    working(step),
+    working(step, measured),
     least,
     likely,
+    measured,
+    _exchanged(step, measured),
   )
 
 
-def working(step: steps.Step) -> int:
-  """Estimated bytes of what programs make and drop again, on one device."""
-  return max(
-    memory.working(p.traced.jaxpr, p.batch, p.share, step.fsdp)
-    for p in step.programs
-    if p.batch
-  )
+def working(step: steps.Step, measured: Measured) -> int:
+  """Bytes on one device beside what is resident, when they are most."""
+  if not measured:
+    return max(
+      memory.working(p.traced.jaxpr, p.batch, p.share, step.fsdp)
+      for p in step.programs
+      if p.batch
+    )
+  held = sum(step.resident.values())
+  beside = lambda p: max(0, held - p.makes - memory.per_device(p.args))
+  return max(beside(p) + measured[p.name]['peak'] for p in step.programs) - held
 
 
 def _flops(program: steps.Program) -> float:
   return flops.count(program.traced.jaxpr) if program.batch else 0.0
 
 
-def _seconds(program, work: float, chip, efficiency: float) -> float:
+def _seconds(program, work: float, chip, efficiency: float, found) -> float:
   """Of one call."""
-  moved = program.passes * memory.per_device(program.args)
-  compute = work / program.share / (chip.peak * efficiency)
-  return max(compute, moved / chip.hbm_rate)
+  moved = max(memory.per_device(program.args), found.get('accessed', 0))
+  # An all-reduce sends everything twice: sums in, results out.
+  sent = sum(
+    entry['bytes'] * (2 if kind == 'all-reduce' else 1)
+    for kind, entry in found.get('collectives', {}).items()
+  )
+  return max(
+    work / program.share / (chip.peak * efficiency),
+    program.passes * moved / chip.hbm_rate,
+    sent / chip.interconnect,
+  )
+
+
+def _exchanged(step: steps.Step, measured: Measured) -> dict[str, dict]:
+  total = {}
+  for program in step.programs if measured else ():
+    for kind, entry in measured[program.name]['collectives'].items():
+      sums = total.setdefault(kind, {'count': 0, 'bytes': 0})
+      for key in sums:
+        sums[key] += program.calls * entry[key]
+  return total

@@ -26,7 +26,8 @@ class Program:
 
   calls: how often a step calls it; passes: how often a call goes through its
   parameters; batch: its examples, divided over `share` devices, or 0 if it
-  works on the parameters alone, without a matrix product.
+  works on the parameters alone, without a matrix product; makes: bytes of its
+  results that are resident.
   """
 
   name: str
@@ -36,6 +37,7 @@ class Program:
   passes: int = 1
   batch: int = 0
   share: int = 1
+  makes: int = 0
 
   @functools.cached_property
   def traced(self):
@@ -230,7 +232,8 @@ def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
   share = mesh.size if size % mesh.size == 0 else mesh.shape['fsdp']
   grads, run = state.params, compiled.gradient.func
   args = (complete, state.params, examples, null_text, key)
-  yield Program('gradient', run, args, halves, batch=size, share=share)
+  made = memory.per_device(grads)
+  yield Program('gradient', run, args, halves, 1, size, share, made)
   if halves == 2:
     yield Program('combine', compiled.combine, (grads, grads, _floats()))
   yield Program('apply', compiled.apply, (state, grads))

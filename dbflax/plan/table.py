@@ -20,7 +20,8 @@ def render(plan: planner.Plan) -> str:
     '',
     *_aligned([_HEAD, *(_cells(plan, row) for row in plan.rows)]),
     '',
-    '* an estimate: all values of the traced program, as if none were fused',
+    _working(plan),
+    *_exchanged(plan),
     *_limit(plan),
     *_time(plan),
     *plan.notes,
@@ -64,6 +65,28 @@ def duration(seconds: float | None) -> str:
     if seconds >= size:
       return f'{seconds / size:.1f} {unit}'
   return f'{seconds * 1e3:.1f} ms'
+
+
+def _working(plan: planner.Plan) -> str:
+  if any(row.measured for row in plan.rows):
+    return '* measured: what the compiler needs beside, its code included'
+  return (
+    '* an estimate: all values of the traced program, as if none were fused'
+  )
+
+
+def _exchanged(plan: planner.Plan) -> list[str]:
+  """What each chip exchanges in one step, by kind."""
+  size = lambda entry: f'{entry["bytes"] / hardware.GIB:.3g} GiB'
+  return [
+    f'{row.name}: '
+    + ', '.join(
+      f'{kind} {size(entry)} in {entry["count"]}'
+      for kind, entry in sorted(row.exchanged.items())
+    )
+    for row in plan.rows
+    if row.exchanged
+  ]
 
 
 def _limit(plan: planner.Plan) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from configs import dog
 from configs import test as test_config
-from dbflax import job, main
+from dbflax import job, main, sharding
 from dbflax.plan import hardware, planner, quick, steps, table
 
 GIB = hardware.GIB
@@ -29,7 +29,11 @@ def if_xl(published):
 
 
 def _step(config, size, name) -> steps.Step:
-  return next(s for s in planner.steps_of(config, size) if s.name == name)
+  meshes = (
+    sharding.abstract_mesh(size, config.mesh.data, config.mesh.fsdp),
+    sharding.abstract_mesh(size, 1, size),
+  )
+  return planner.step_of(config, name, meshes)
 
 
 def test_full_training_takes_16_bytes_per_parameter(if_xl, deepfloyd):
@@ -70,8 +74,9 @@ def _test_run(tiny_folder, **changes):
 
 
 @pytest.fixture(scope='module')
-def plan(tiny_folder):
-  return planner.make(_test_run(tiny_folder, plan__topology='v5e:2x2'))
+def plan(tiny_folder, tmp_path_factory):
+  config = _test_run(tiny_folder, plan__topology='v5e:2x2')
+  return planner.make(config, tmp_path_factory.mktemp('plan'))
 
 
 def test_every_step_of_a_run_is_there_as_often_as_it_is_done(plan):
@@ -91,11 +96,11 @@ def test_every_step_of_a_run_is_there_as_often_as_it_is_done(plan):
 def test_a_training_step_has_two_gradients_with_class_images(plan, tiny_folder):
   config = _test_run(tiny_folder, prior__weight=0.0, plan__topology='v5e:2x2')
   config, _ = planner._fitted(config, 4)
-  alone = quick.row(_step(config, 4, 'stage_1'), None, 1.0)
+  alone = quick.row(_step(config, 4, 'stage_1'), None, 1.0, {})
   both = {row.name: row for row in plan.rows}['stage_1']
   assert both.flops == 2 * alone.flops
   assert both.resident['gradients'] == 2 * alone.resident['gradients']
-  assert 'class images' not in [s.name for s in planner.steps_of(config, 4)]
+  assert 'class images' not in [s.name for s in planner.steps_of(config)]
 
 
 def test_time_is_the_rooflines(plan):
@@ -120,9 +125,9 @@ def test_the_table_names_what_it_knows_and_what_it_does_not(plan):
     assert f'\n{row.name} ' in text
 
 
-def test_devices_without_known_rates_have_no_time(tiny_folder):
+def test_devices_without_known_rates_have_no_time(tiny_folder, tmp_path):
   config = _test_run(tiny_folder, cascade__stages=('stage_1',))
-  plan = planner.make(config)
+  plan = planner.make(config, tmp_path)
   assert plan.seconds('least') is None
   assert plan.limit is None
   text = table.render(plan)
@@ -137,14 +142,16 @@ def _plan_with(limit: float, topology: str) -> planner.Plan:
 
 def _bytes(config, size, name) -> int:
   step = _step(config, size, name)
-  return sum(step.resident.values()) + quick.working(step)
+  return sum(step.resident.values()) + quick.working(step, {})
 
 
-def test_what_does_not_fit_is_told_the_smallest_change(tiny_folder):
-  run = lambda **changes: _test_run(tiny_folder, **changes)
+def test_what_does_not_fit_is_told_the_smallest_change(tiny_folder, tmp_path):
+  run = lambda **changes: _test_run(
+    tiny_folder, plan__topology='v5e:2x2', **changes
+  )
   row = lambda name: quick.Row(name, 1, 0.0, {}, 0, None, None)
   remedy = lambda limit, name: planner._remedy(
-    run(), _plan_with(limit, 'v5e:2x2'), row(name)
+    run(), _plan_with(limit, 'v5e:2x2'), row(name), tmp_path
   )
   # Over four chips it fits, over two it does not.
   four, two = (_bytes(run(mesh__fsdp=n), 4, 'stage_2') for n in (4, 2))
