@@ -38,8 +38,8 @@ def _others(config, step: str) -> Iterator[Change]:
   stage = step.split()[0]
   if step == 'text' and config.text.dtype == 'float32':
     yield {'text.dtype': 'bfloat16'}
-  elif step == stage and step != 'text' and not config[stage].remat:
-    yield {f'{stage}.remat': True}
+  elif step == stage and step != 'text' and config[stage].remat == 'none':
+    yield {f'{stage}.remat': 'blocks'}
   elif step != stage:
     section = 'prior' if step == 'class images' else 'sample'
     size = config[section].batch

@@ -25,8 +25,8 @@ class Program:
   """A jitted function and the shapes of its arguments.
 
   calls: how often a step calls it; passes: how often a call goes through its
-  parameters; batch: its examples, divided over `share` devices, or 0 if it
-  works on the parameters alone, without a matrix product; makes: bytes of its
+  parameters; batch: its examples at once, divided over `share` devices, or 0 if
+  it works on the parameters alone, without a matrix product; makes: bytes of its
   results that are resident.
   """
 
@@ -125,19 +125,23 @@ def _sampler(config, model, name: str, mesh) -> Program:
 def _sampling(config, model, name, mesh, options, batch: int) -> Program:
   stage, names = model.stages[name], list(model.stages)
   length, width = config.text.max_length, model.encoder.d_model
+  on_mesh = lambda shapes: memory.batched(shapes, mesh)
   args = (
     _params(model, name, mesh),
-    _floats(batch, length, width),
+    on_mesh(_floats(batch, length, width)),
     _floats(length, width),
-    jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch)),
+    on_mesh(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch))),
   )
   if stage.is_super_resolution:
     below = model.stages[names[names.index(name) - 1]].resolution
-    args += (_floats(batch, below, below, 3),)
-  run = cascade.make_sampler(stage, options)
-  # A sampler's batch is not put on the mesh: replicas repeat each other.
-  share = mesh.shape['fsdp']
+    args += (on_mesh(_floats(batch, below, below, 3)),)
+  run, share = cascade.make_sampler(stage, options), _share(batch, mesh)
   return Program('sample', run, args, 1, options.steps, batch, share)
+
+
+def _share(batch: int, mesh) -> int:
+  """How many devices divide the work on so many examples."""
+  return mesh.size if batch % mesh.size == 0 else mesh.shape['fsdp']
 
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:
@@ -225,15 +229,17 @@ def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
     mesh,
     jax.tree.map(lambda leaf: leaf.sharding, state),
     complete,
+    hyper.microbatches,
   )
   null_text = _floats(*examples.text.shape[1:])
   key = jax.eval_shape(lambda: jax.random.key(0))
-  size = hyper.batch
-  share = mesh.size if size % mesh.size == 0 else mesh.shape['fsdp']
+  size = hyper.batch // hyper.microbatches
   grads, run = state.params, compiled.gradient.func
   args = (complete, state.params, examples, null_text, key)
   made = memory.per_device(grads)
-  yield Program('gradient', run, args, halves, 1, size, share, made)
+  yield Program(
+    'gradient', run, args, halves, 1, size, _share(size, mesh), made
+  )
   if halves == 2:
     yield Program('combine', compiled.combine, (grads, grads, _floats()))
   yield Program('apply', compiled.apply, (state, grads))

@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_told_the_smallest_change(tiny_folder, tmp_path):
   )
   # Not over four: so train less, or take the next larger slice that does.
   eight = _bytes(run(mesh__fsdp=8), 8, 'stage_2')
-  both = run(mesh__fsdp=4, stage_2__remat=True)
+  both = run(mesh__fsdp=4, stage_2__remat='blocks')
   assert eight < _bytes(both, 4, 'stage_2')
   message = remedy(eight, 'stage_2')
   assert 'lora.rank=16' in message
