@@ -102,17 +102,16 @@ def test_the_gradient_is_that_of_the_whole_batch(
   whole = _run(tiny.stages[name], kind, 1, with_prior)
   assert set(sizes) == {8}
   sizes.clear()
-  for count in (2, 8):
-    parts = _run(tiny.stages[name], kind, count, with_prior)
-    jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(
-        a, b, rtol=0, atol=1e-5 * float(np.abs(b).max())
-      ),
-      parts,
-      whole,
-    )
+  parts = _run(tiny.stages[name], kind, 4, with_prior)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=0, atol=1e-5 * float(np.abs(b).max())
+    ),
+    parts,
+    whole,
+  )
   # One trace serves all parts, and the class images' parts too.
-  assert sizes == [4, 1]
+  assert sizes == [2]
 
 
 def test_a_part_is_every_nth_example(tiny):
