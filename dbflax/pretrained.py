@@ -157,7 +157,7 @@ def abstract_params(model: cascade.Cascade, name: str) -> dict:
   if name == 'text_encoder':
     return _encoder_shapes(model.encoder.clone(dtype=jnp.float32))
   unet = model.stages[name].unet
-  return _unet_shapes(unet.clone(dtype=jnp.float32, remat=False))
+  return _unet_shapes(unet.clone(dtype=jnp.float32, remat='none'))
 
 
 @functools.cache

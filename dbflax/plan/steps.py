@@ -26,8 +26,8 @@ class Program:
 
   calls: how often a step calls it; passes: how often a call goes through its
   parameters; batch: its examples at once, divided over `share` devices, or 0 if
-  it works on the parameters alone, without a matrix product; makes: bytes of its
-  results that are resident.
+  it works on the parameters alone, without a matrix product; makes: bytes of
+  its results that are resident.
   """
 
   name: str
