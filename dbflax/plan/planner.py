@@ -1,5 +1,6 @@
 """--mode=plan: what a run needs of a slice, before the slice is rented."""
 
+import collections
 import dataclasses
 import functools
 import logging
@@ -76,7 +77,7 @@ def make(config, folder: pathlib.Path) -> Plan:
     config.name, place, mesh, rows, limit, config.plan.efficiency, notes
   )
   notes += _batches(config, plan)
-  notes += [_remedy(config, plan, r, folder) for r in rows if not plan.fits(r)]
+  notes += _remedies(config, plan, folder)
   return plan
 
 
@@ -148,20 +149,31 @@ def _batches(config, plan: Plan) -> list[str]:
   ]
 
 
+def _remedies(config, plan: Plan, folder) -> list[str]:
+  """What makes steps fit that do not; one line for all that it helps."""
+  names = collections.defaultdict(list)
+  for row in plan.rows:
+    if not plan.fits(row):
+      names[_remedy(config, plan, row, folder)].append(row.name)
+  return [
+    f'to make {" and ".join(fixed)} fit: {remedy}'
+    for remedy, fixed in names.items()
+  ]
+
+
 def _remedy(config, plan: Plan, row: quick.Row, folder) -> str:
-  """What makes a step fit that does not, in a line."""
+  """What makes a step fit that does not."""
   place = plan.place
   found = ''
   for changed in (changes.harmless, changes.other_training):
     tried = changed(config, row.name, place.size)
     found = found or _first(config, plan, row, folder, tried)
     if changed is changes.harmless and found:
-      return f'{row.name} does not fit: {found} on {place.name}'
+      return f'{found} on {place.name}'
   options = [f'{found} on {place.name}'] if found else []
   if place.slice:
     options += _larger(config, plan, row, folder)
-  advice = ', or '.join(options) or 'nothing that was tried makes it fit'
-  return f'{row.name} does not fit: {advice}'
+  return ', or '.join(options) or 'nothing that was tried is enough'
 
 
 def _first(config, plan, row, folder, tried) -> str:

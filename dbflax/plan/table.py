@@ -67,8 +67,12 @@ def duration(seconds: float | None) -> str:
   return f'{seconds * 1e3:.1f} ms'
 
 
+def _is_measured(plan: planner.Plan) -> bool:
+  return any(row.measured for row in plan.rows)
+
+
 def _working(plan: planner.Plan) -> str:
-  if any(row.measured for row in plan.rows):
+  if _is_measured(plan):
     return '* measured: what the compiler needs beside, its code included'
   return (
     '* an estimate: all values of the traced program, as if none were fused'
@@ -97,8 +101,10 @@ def _limit(plan: planner.Plan) -> list[str]:
   lost = sum(not plan.fits(row) for row in plan.rows)
   verdict = f'of the steps, {lost} (!) do not fit' if lost else 'all steps fit'
   share = 1 - plan.limit / usable
+  how = 'as compiled' if _is_measured(plan) else 'as estimated'
   return [
-    f'{verdict}: {gib(plan.limit)} is {gib(usable)} less {share:.0%} headroom'
+    f'{verdict}, {how}: {gib(plan.limit)} is {gib(usable)} '
+    f'less {share:.0%} headroom'
   ]
 
 
@@ -109,10 +115,11 @@ def _time(plan: planner.Plan) -> list[str]:
     return ['How long it takes is not known: of these devices no rates are.']
   hours = lambda seconds: f'{plan.place.size * seconds / 3600:.1f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
+  left_out = '' if _is_measured(plan) else 'the interconnect, '
   return [
     f'at least {duration(least)}, {hours(least)}, at the peak rate',
     f'likely {duration(likely)}, {hours(likely)}, at {assumed} of it',
-    'without the interconnect, compiling, reading weights and writing images',
+    f'without {left_out}compiling, reading weights and writing images',
   ]
 
 

@@ -120,4 +120,5 @@ def test_a_plan_of_this_machine_is_compiled_here(tmp_path):
   row = planner._row(config, place, step, tmp_path)
   plan = planner.Plan('test', place, {}, [row], None, 0.4, [])
   assert '* measured' in table.render(plan)
+  assert 'interconnect' not in table.render(plan)
   assert list(tmp_path.glob('*.json'))
