@@ -113,7 +113,7 @@ def _time(plan: planner.Plan) -> list[str]:
   least, likely = plan.seconds('least'), plan.seconds('likely')
   if least is None:
     return ['How long it takes is not known: of these devices no rates are.']
-  hours = lambda seconds: f'{plan.place.size * seconds / 3600:.1f} chip-hours'
+  hours = lambda seconds: f'{plan.place.size * seconds / 3600:.2f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
   left_out = '' if _is_measured(plan) else 'the interconnect, '
   return [
