@@ -56,7 +56,8 @@ def _variant(base: str, upper: str, fsdp: int) -> dict:
   """One size of IF; `fsdp` chips share a copy of the training state.
 
   That is 16 bytes for each parameter: float32 weights, gradients and Adam's
-  two moments.
+  two moments; 20 in stage_1, where the photos' gradients wait for those of the
+  class images.
   """
   return {
     **_IF,
@@ -67,10 +68,10 @@ def _variant(base: str, upper: str, fsdp: int) -> dict:
 
 
 VARIANTS = {
-  # v4-8, four chips: 0.4 and 0.45 billion parameters, 7 GB of state.
+  # v4-8, four chips: 0.4 and 0.45 billion parameters, at most 8 GB at once.
   'if_m': _variant('M', 'M', fsdp=1),
-  # v4-8: 0.9 and 1.2 billion parameters, 20 GB of state in all.
+  # v4-8: 0.9 and 1.2 billion parameters, at most 20 GB at once.
   'if_l': _variant('L', 'L', fsdp=4),
-  # v6e-8, eight chips on one host: 4.3 and 1.2 billion, 69 GB of state in all.
+  # v6e-8, eight chips on one host: 4.3 and 1.2 billion, at most 86 GB at once.
   'if_xl': _variant('XL', 'L', fsdp=8),
 }

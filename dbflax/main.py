@@ -99,6 +99,7 @@ def parse(argv: Sequence[str]):
     )
   config = values.config
   validate.check(config)
+  _check_mode(config, values.mode)
   folder = values.workdir or os.path.join('runs', config.name)
   command = shlex.join(['python', '-m', 'dbflax.main', *argv[1:]])
   workdir = workdir_lib.Workdir(folder, config.name, command)
@@ -176,6 +177,17 @@ def _check_fields(config, argv) -> None:
         f'{_nearest(match[1], known)}'
         ' (configs/default.py lists all fields)'
       )
+
+
+def _check_mode(config, mode: str) -> None:
+  """Raises UserError if a config is for another kind of work than the mode."""
+  trains_from_nothing = 'target' in config
+  if trains_from_nothing != (mode == 'pretrain'):
+    what = 'only --mode=pretrain' if trains_from_nothing else 'no pre-training'
+    raise errors.UserError(
+      f"--mode={mode}: config '{config.name}' is for {what}; "
+      'configs/dog.py is a run, configs/toybox.py pre-trains.'
+    )
 
 
 def _has_field(config, path: str) -> bool:

@@ -69,12 +69,13 @@ def test_a_command_line_is_read_without_jax():
 
 @pytest.mark.parametrize('mode', main.MODES)
 def test_each_mode_calls_its_function(pipeline, mode, tmp_path):
-  assert run(DOG, f'--mode={mode}') == 0
+  name = 'toybox' if mode == 'pretrain' else 'dog'
+  assert run(f'--config={ROOT}/configs/{name}.py', f'--mode={mode}') == 0
   [(called, config, workdir)] = pipeline.calls
   assert called == mode
   assert config.is_locked
-  assert workdir.root == tmp_path / 'runs' / 'dog'
-  assert workdir.name == 'dog'
+  assert workdir.root == tmp_path / 'runs' / name
+  assert workdir.name == name
 
 
 def test_the_default_mode_is_the_whole_run(pipeline):
@@ -128,6 +129,11 @@ BAD_INPUT = {
     'a {subjct}.*{subject} and {class_noun}',
   ),
   'mode': ([DOG, '--mode=rnu'], 'rnu.*run'),
+  'mode of another config': (
+    [f'--config={ROOT}/configs/toybox.py:stage_1', '--mode=plan'],
+    'mode=plan.*toybox.*only --mode=pretrain',
+  ),
+  'pre-training a run': ([DOG, '--mode=pretrain'], 'no pre-training'),
   'flag': ([DOG, '--wrokdir=x'], 'wrokdir.*workdir'),
   'argument': ([DOG, 'fast'], "unexpected argument 'fast'"),
 }
