@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -227,3 +229,36 @@ def hub_cache(tmp_path, monkeypatch):
       ref.write_text(commit)
 
   return put
+
+
+@pytest.fixture(scope='session')
+def on_eight_devices():
+  """on_eight_devices(script, *arguments) → what it prints in the end.
+
+  A process of its own: the number of fake devices is fixed once JAX starts.
+  """
+
+  def run(script, *arguments):
+    flags = (
+      '--xla_force_host_platform_device_count=8'
+      ' --xla_backend_optimization_level=0'
+    )
+    root = str(pathlib.Path(__file__).parents[1])
+    done = subprocess.run(
+      [sys.executable, '-c', script, *arguments],
+      env={
+        **os.environ,
+        'XLA_FLAGS': flags,
+        'JAX_PLATFORMS': 'cpu',
+        'PYTHONPATH': root,
+      },
+      cwd=root,
+      capture_output=True,
+      text=True,
+      timeout=300,
+      check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.strip()
+
+  return run

@@ -1,12 +1,5 @@
 """Eight devices share the images of a batch, and draw what one draws."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
-ROOT = pathlib.Path(__file__).parents[1]
-
 _SCRIPT = """
 import jax, numpy as np
 from dbflax import cascade, pretrained, sharding
@@ -38,18 +31,5 @@ print('equal')
 """
 
 
-def test_eight_devices_draw_what_one_draws():
-  flags = (
-    '--xla_force_host_platform_device_count=8'
-    ' --xla_backend_optimization_level=0'
-  )
-  done = subprocess.run(
-    [sys.executable, '-c', _SCRIPT],
-    env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=300,
-    check=False,
-  )
-  assert done.stdout.strip() == 'equal', done.stderr[-3000:]
+def test_eight_devices_draw_what_one_draws(on_eight_devices):
+  assert on_eight_devices(_SCRIPT) == 'equal'

@@ -164,12 +164,12 @@ def _remedies(config, plan: Plan, folder) -> list[str]:
 def _remedy(config, plan: Plan, row: quick.Row, folder) -> str:
   """What makes a step fit that does not."""
   place = plan.place
-  found = ''
-  for changed in (changes.harmless, changes.other_training):
-    tried = changed(config, row.name, place.size)
-    found = found or _first(config, plan, row, folder, tried)
-    if changed is changes.harmless and found:
-      return f'{found} on {place.name}'
+  first = lambda tried: _first(
+    config, plan, row, folder, tried(config, row.name, place.size)
+  )
+  if found := first(changes.harmless):
+    return f'{found} on {place.name}'
+  found = first(changes.other_training)
   options = [f'{found} on {place.name}'] if found else []
   if place.slice:
     options += _larger(config, plan, row, folder)

@@ -1,7 +1,9 @@
 """A LoRA that we export, in the pipelines of diffusers that read it."""
 
 import inspect
+import json
 import logging
+import pathlib
 import warnings
 
 import flax
@@ -20,29 +22,10 @@ diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
 pytest.importorskip('peft', reason='diffusers loads a LoRA through peft')
 pytestmark = pytest.mark.parity
 
-CONFIG = {
-  'sample_size': 16,
-  'in_channels': 3,
-  'out_channels': 6,
-  'block_out_channels': [16, 32],
-  'layers_per_block': 1,
-  'down_block_types': [
-    'ResnetDownsampleBlock2D',
-    'SimpleCrossAttnDownBlock2D',
-  ],
-  'mid_block_type': 'UNetMidBlock2DSimpleCrossAttn',
-  'up_block_types': ['SimpleCrossAttnUpBlock2D', 'ResnetUpsampleBlock2D'],
-  'attention_head_dim': 8,
-  'cross_attention_dim': 64,
-  'cross_attention_norm': 'group_norm',
-  'encoder_hid_dim': 24,
-  'encoder_hid_dim_type': 'text_proj',
-  'addition_embed_type': 'text',
-  'addition_embed_type_num_heads': 4,
-  'resnet_time_scale_shift': 'scale_shift',
-  'act_fn': 'gelu',
-  'norm_num_groups': 8,
-}
+_SMALL = json.loads(
+  pathlib.Path(__file__).with_name('small_unets.json').read_text()
+)
+CONFIG = _SMALL['base']
 # What a base and a super-resolution pipeline take; all but the U-Net is none.
 PIPELINES = {
   'IFPipeline': {},

@@ -8,6 +8,8 @@ every kind of block, with and without resampling, under both settings of
 
 import copy
 import functools
+import json
+import pathlib
 
 import flax
 import jax
@@ -22,38 +24,10 @@ torch = pytest.importorskip('torch', reason='parity needs torch')
 diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
 pytestmark = pytest.mark.parity
 
-_BASE = {
-  'sample_size': 16,
-  'in_channels': 3,
-  'out_channels': 6,
-  'block_out_channels': [16, 32],
-  'layers_per_block': 1,
-  'down_block_types': [
-    'ResnetDownsampleBlock2D',
-    'SimpleCrossAttnDownBlock2D',
-  ],
-  'mid_block_type': 'UNetMidBlock2DSimpleCrossAttn',
-  'up_block_types': ['SimpleCrossAttnUpBlock2D', 'ResnetUpsampleBlock2D'],
-  'attention_head_dim': 8,
-  'cross_attention_dim': 64,
-  'cross_attention_norm': 'group_norm',
-  'encoder_hid_dim': 24,
-  'encoder_hid_dim_type': 'text_proj',
-  'addition_embed_type': 'text',
-  'addition_embed_type_num_heads': 4,
-  'resnet_time_scale_shift': 'scale_shift',
-  'act_fn': 'gelu',
-  'norm_num_groups': 8,
-}
-_SUPER = {
-  'in_channels': 6,
-  'class_embed_type': 'timestep',
-  'time_embedding_act_fn': 'gelu',
-  'time_embedding_dim': 48,
-  'resnet_skip_time_act': True,
-  'resnet_out_scale_factor': 1.4142271248762552,
-  'mid_block_scale_factor': 1.4142271248762552,
-}
+_SMALL = json.loads(
+  pathlib.Path(__file__).with_name('small_unets.json').read_text()
+)
+_BASE, _SUPER = _SMALL['base'], _SMALL['super_resolution']
 _ATTENTIVE = {
   'down_block_types': ['SimpleCrossAttnDownBlock2D'] * 2,
   'up_block_types': ['SimpleCrossAttnUpBlock2D'] * 2,

@@ -1,13 +1,6 @@
 """Collectives of compiled programs: of a text by hand, and of a real one."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 from dbflax.plan import collectives
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 _TEXT = """HloModule jit_f, is_scheduled=true
 
@@ -84,18 +77,5 @@ print('counted')
 """
 
 
-def test_a_real_program_of_eight_devices():
-  environment = {
-    **os.environ,
-    'XLA_FLAGS': '--xla_force_host_platform_device_count=8',
-    'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': str(ROOT),
-  }
-  done = subprocess.run(
-    [sys.executable, '-c', _EIGHT],
-    env=environment,
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.stdout.strip() == 'counted', done.stderr[-3000:]
+def test_a_real_program_of_eight_devices(on_eight_devices):
+  assert on_eight_devices(_EIGHT) == 'counted'

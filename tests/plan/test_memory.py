@@ -1,10 +1,5 @@
 """Bytes of shapes, against the bytes of real arrays."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -12,8 +7,6 @@ from jax.sharding import PartitionSpec as P
 
 from dbflax import sharding
 from dbflax.plan import memory
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def _floats(*shape):
@@ -63,21 +56,8 @@ print('equal')
 """
 
 
-def test_eight_devices_hold_what_is_planned_for_them():
-  environment = {
-    **os.environ,
-    'XLA_FLAGS': '--xla_force_host_platform_device_count=8',
-    'JAX_PLATFORMS': 'cpu',
-    'PYTHONPATH': str(ROOT),
-  }
-  done = subprocess.run(
-    [sys.executable, '-c', _EIGHT],
-    env=environment,
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.stdout.strip() == 'equal', done.stderr[-3000:]
+def test_eight_devices_hold_what_is_planned_for_them(on_eight_devices):
+  assert on_eight_devices(_EIGHT) == 'equal'
 
 
 def test_working_bytes_are_those_of_values_alive_together():

@@ -1,14 +1,5 @@
 """The text encoder is split over all devices, and gone when it has run."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
-import pytest
-
-ROOT = pathlib.Path(__file__).parents[2]
-
 _SCRIPT = """
 import sys
 import jax, numpy as np
@@ -44,21 +35,7 @@ print('equal')
 """
 
 
-@pytest.mark.parametrize('devices', [8])
 def test_each_device_holds_its_part_and_the_states_are_the_same(
-  tmp_path, devices
+  tmp_path, on_eight_devices
 ):
-  flags = (
-    f'--xla_force_host_platform_device_count={devices}'
-    ' --xla_backend_optimization_level=0'
-  )
-  done = subprocess.run(
-    [sys.executable, '-c', _SCRIPT, tmp_path],
-    env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'},
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=300,
-    check=False,
-  )
-  assert done.stdout.strip() == 'equal', done.stderr[-3000:]
+  assert on_eight_devices(_SCRIPT, tmp_path) == 'equal'
