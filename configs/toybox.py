@@ -8,8 +8,9 @@
 
 The text encoder comes first; the stages then need only it, and the oracle,
 which reads pictures for the metrics, needs nothing. These are budgets for two
-CPU cores; `:stage_1_gpu` and so on are for one GPU, in bfloat16. Cost and
-quality of the embedded weights: dbflax/assets/toybox/README.md.
+CPU cores; `:stage_1_gpu` and so on are for one GPU, in bfloat16, and
+`:stage_1_longer` goes on from the embedded stage_1. Cost and quality of the
+embedded weights: dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
 """
@@ -21,7 +22,11 @@ from dbflax import errors
 
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
 GPU = '_gpu'
-VARIANTS = (*TARGETS, *(name + GPU for name in TARGETS), 'measure', 'tiny')
+LONGER = 'stage_1_longer'
+VARIANTS = (
+  *(*TARGETS, *(name + GPU for name in TARGETS)),
+  *(LONGER, 'measure', 'tiny'),
+)
 
 
 def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
@@ -39,7 +44,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # Names the workdir: all targets of the cascade share one.
   c.name = 'tiny' if variant == 'tiny' else 'toybox'
   # What this run trains.
-  c.target = variant.removesuffix(GPU)
+  c.target = 'stage_1' if variant == LONGER else variant.removesuffix(GPU)
   # Root of every random number.
   c.seed = 0
   # Tokens per caption.
@@ -82,6 +87,9 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   c.architecture = _tiny() if variant == 'tiny' else _toybox()
   if variant.endswith(GPU):
     c[c.target].update(_GPU_BUDGETS[c.target])
+  if variant == LONGER:
+    c.stage_1.start = 'dbflax/assets/toybox/stage_1/unet'
+    c.stage_1.phases = (dict(resolution=64, crop=0, batch=32, steps=2000),)
   return c
 
 
