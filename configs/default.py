@@ -32,6 +32,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.sample = _sample(config)
   config.export = _export()
   config.mesh = _mesh()
+  config.hosts = _hosts()
   config.plan = _plan()
   return apply_variant(config, variant, {})
 
@@ -161,6 +162,21 @@ def _mesh() -> ml_collections.ConfigDict:
   # Devices over which each copy of the parameters is split.
   mesh.fsdp = 1
   return mesh
+
+
+def _hosts() -> ml_collections.ConfigDict:
+  """Which processes are one run; all get the same command and workdir."""
+  hosts = ml_collections.ConfigDict()
+  # 'yes', 'no', or 'auto': yes if a coordinator is named, or if Slurm, Open MPI
+  # or the environment of a TPU slice says that there are several.
+  hosts.join = 'auto'
+  # address:port of the first host; '' is found by JAX, as on a TPU slice.
+  hosts.coordinator = ''
+  # How many hosts there are. Only with a coordinator.
+  hosts.count = 1
+  # Which of them this one is, from 0. Only with a coordinator.
+  hosts.index = 0
+  return hosts
 
 
 def _plan() -> ml_collections.ConfigDict:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, pretrained, sharding
+from dbflax import cascade, errors, hosts, pretrained, sharding
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
@@ -107,7 +107,9 @@ class Job:
       max_length=length,
     )
 
-  def step(self, name: str, inputs: dict, build) -> pathlib.Path:
+  def step(
+    self, name: str, inputs: dict, build, *, together: bool = True
+  ) -> pathlib.Path:
     """`Workdir.step`, and its seconds in times.json if it ran."""
 
     def timed(folder):
@@ -115,9 +117,10 @@ class Job:
       build(folder)
       seconds = round(time.monotonic() - start, 1)
       times = {**read_times(self.work), name: seconds}
-      workdir_lib.write_json(self.work.root / 'times.json', times)
+      if hosts.is_first():
+        workdir_lib.write_json(self.work.root / 'times.json', times)
 
-    return self.work.step(name, inputs, timed)
+    return self.work.step(name, inputs, timed, together=together)
 
 
 @functools.cache
@@ -146,10 +149,35 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   identifier = _identifier(config, model.tokenizer)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
-  work.claim()
-  record = {**config.to_dict(), 'command': work.command}
-  workdir_lib.write_json(work.root / 'config.json', record)
-  return Job(config, work, model, photos, identifier, samplers, mesh)
+  job = Job(config, work, model, photos, identifier, samplers, mesh)
+  hosts.from_first(lambda: _claim(job))
+  if hosts.count() > 1:
+    _check_agreement(job)
+  return job
+
+
+def _claim(job: Job) -> None:
+  job.work.claim()
+  record = {**job.config.to_dict(), 'command': job.work.command}
+  workdir_lib.write_json(job.work.root / 'config.json', record)
+
+
+def _check_agreement(job: Job) -> None:
+  """Raises UserError if two hosts would do different work."""
+  config = {k: v for k, v in job.config.to_dict().items() if k != 'hosts'}
+  parts = {
+    'the workdir': job.work.look_at_mark(),
+    'the config': config,
+    'the photos': job.photos,
+    'the identifier': job.identifier.text,
+    'the prompts': job.texts(),
+    'the noise': np.asarray(jax.random.bits(jax.random.key(config['seed']))),
+    **{
+      f'the weights of {name}': job.weights(name)
+      for name in ('text_encoder', *job.model.stages)
+    },
+  }
+  hosts.check_equal({k: workdir_lib.fingerprint(v) for k, v in parts.items()})
 
 
 def open_cascade(

@@ -30,9 +30,12 @@ Options:
       pretrain    train a cascade from nothing (configs/toybox.py)
   --help                    print this
 
-Bad input ends in one line and exit code 2.
+Many hosts, such as those of a TPU pod slice, run the same command together
+(README, "Many hosts"). Bad input ends in one line and exit code 2; a lost host
+ends the run on all others, with code 3.
 """
 
+import contextlib
 import difflib
 import importlib.util
 import inspect
@@ -47,7 +50,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from dbflax import errors, validate
+from dbflax import errors, hosts, validate
 from dbflax import workdir as workdir_lib
 
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
@@ -57,6 +60,8 @@ MODES = (
   *('run', 'identifier', 'prior', 'train', 'sample', 'export', 'report'),
   *('plan', 'pretrain'),
 )
+# Those that many hosts can do together; the others are for one.
+TOGETHER = ('run', 'prior', 'train', 'sample', 'export')
 HELP_FLAGS = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 
 
@@ -202,17 +207,27 @@ def _dispatch(config, mode: str, workdir: workdir_lib.Workdir) -> None:
   """Runs `dbflax.pipeline.<mode>`."""
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()
-  _log_to_stderr()
   _set_compilation_cache(config.get('compilation_cache', ''))
+  if mode in TOGETHER:
+    hosts.join(**config.hosts)
+  _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
   from dbflax import pipeline
 
-  getattr(pipeline, mode)(config, workdir)
+  with _others_silent(), hosts.leave_when_lost():
+    getattr(pipeline, mode)(config, workdir)
 
 
-def _log_to_stderr() -> None:
-  """Shows what dbflax logs, and of the libraries only warnings."""
+def _others_silent():
+  """The first host speaks for all."""
+  if hosts.is_first():
+    return contextlib.nullcontext()
+  return contextlib.redirect_stdout(None)
+
+
+def _log_to_stderr(level: int) -> None:
+  """Shows what dbflax logs from `level` on, and of the libraries warnings."""
   logger = logging.getLogger('dbflax')
-  logger.setLevel(logging.INFO)
+  logger.setLevel(level)
   if not logger.handlers:
     logger.addHandler(logging.StreamHandler())
     logger.propagate = False

@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, pretrained, rng
+from dbflax import cascade, errors, hosts, pretrained, rng
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -264,18 +264,19 @@ def _preview(
   text = np.broadcast_to(examples.text, (count, *examples.text.shape))
   if examples.low is None:
     drawn = job.samplers[name](params, text, null_text, keys)
-    tiles = np.asarray(drawn)
+    tiles = hosts.whole(drawn)
   else:
     index = np.arange(count) % len(examples.low)
     low = examples.low[index]
     drawn = job.samplers[name](params, text, null_text, keys, low)
     scale = examples.image.shape[1] // low.shape[1]
     enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
-    tiles = np.stack([enlarged, np.asarray(drawn), examples.image[index]], 1)
+    tiles = np.stack([enlarged, hosts.whole(drawn), examples.image[index]], 1)
     tiles = tiles.reshape(-1, *examples.image.shape[1:])
   columns = count if examples.low is None else 3
-  grid = images.grid(images.to_uint8(tiles), columns)
-  images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
+  if hosts.is_first():
+    grid = images.grid(images.to_uint8(tiles), columns)
+    images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
 
 
 def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
@@ -315,7 +316,7 @@ def _export(job: job_lib.Job) -> None:
     export_lib.write(folder, job.model, _tuned(job), **config.export.to_dict())
     workdir_lib.atomic_write(folder / 'README.md', card.encode())
 
-  job.step('export', inputs, build)
+  job.step('export', inputs, build, together=False)
 
 
 def _sample(job: job_lib.Job) -> None:
@@ -343,9 +344,10 @@ def _sample(job: job_lib.Job) -> None:
       seed=config.seed,
       batch=config.sample.batch,
     )
-    sample_lib.write_index(
-      folder, names, config.sample.prompts, job.prompts(), count
-    )
+    if hosts.is_first():
+      sample_lib.write_index(
+        folder, names, config.sample.prompts, job.prompts(), count
+      )
 
   job.step('samples', inputs, build)
 

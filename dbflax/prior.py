@@ -2,7 +2,8 @@
 
 Drawn at the base stage's resolution from the plain class prompt, and written
 as PNG as they are made. Image i depends on (seed, i) alone, so an interrupted
-run draws exactly the ones that are missing.
+run draws exactly the ones that are missing, and every host writes those that
+its own devices drew.
 """
 
 import pathlib
@@ -13,7 +14,7 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import rng
+from dbflax import hosts, rng
 from dbflax.data import images
 
 
@@ -42,22 +43,30 @@ def draw(
     seed: root of the images' noise.
     count: how many there shall be; batch: how many are drawn at once.
   """
-  missing = [i for i in range(count) if not path(folder, i).exists()]
+  missing = hosts.from_first(lambda: _missing(folder, count))
   root = jax.random.key(seed)
   key = jax.jit(jax.vmap(lambda i: rng.key(root, 'prior', i)))
   texts = np.broadcast_to(text, (batch, *text.shape))
-  with tqdm.tqdm(total=count, initial=count - len(missing), **_BAR) as bar:
+  done = count - len(missing)
+  with tqdm.tqdm(total=count, initial=done, **_bar()) as bar:
     for start in range(0, len(missing), batch):
       chunk = missing[start : start + batch]
       # The last batch is filled up, so that there is one compiled shape.
       full = np.resize(np.array(chunk), batch)
       drawn = sampler(params, texts, null_text, key(full))
-      for index, image in zip(chunk, np.asarray(drawn), strict=False):
-        images.save_png(path(folder, index), images.to_uint8(image))
+      for n, image in hosts.own_rows(drawn):
+        if n < len(chunk):
+          images.save_png(path(folder, chunk[n]), images.to_uint8(image))
       bar.update(len(chunk))
 
 
-_BAR = {'desc': 'class images', 'unit': 'image', 'mininterval': 1}
+def _missing(folder: pathlib.Path, count: int) -> list[int]:
+  return [i for i in range(count) if not path(folder, i).exists()]
+
+
+def _bar() -> dict:
+  hide = not hosts.is_first()
+  return dict(desc='class images', unit='image', mininterval=1, disable=hide)
 
 
 def load(folder: pathlib.Path, count: int) -> Float[np.ndarray, 'N H W 3']:

@@ -9,7 +9,7 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import rng
+from dbflax import hosts, rng
 from dbflax.data import images
 
 
@@ -27,7 +27,7 @@ def draw(
 
   Only one stage's parameters are in memory at a time. An image is given to the
   next stage as it was drawn, not as the PNG rounds it; image n depends on
-  (seed, n) alone.
+  (seed, n) alone. Every host has all images, and writes those that it drew.
 
   Args:
     folder: where each stage gets a folder.
@@ -44,15 +44,20 @@ def draw(
     params = load_params(name)
     out = []
     starts = range(0, len(text), batch)
-    for start in tqdm.tqdm(starts, f'samples {name}', unit='batch'):
+    hide = not hosts.is_first()
+    for start in tqdm.tqdm(
+      starts, f'samples {name}', unit='batch', disable=hide
+    ):
       # The last batch is filled up, so that there is one compiled shape.
       index = np.resize(np.arange(start, min(start + batch, len(text))), batch)
       lower = () if low is None else (low[index],)
       drawn = sampler(params, text[index], null_text, key(index), *lower)
-      out.append(np.asarray(drawn)[: len(text) - start])
+      out.append(hosts.whole(drawn)[: len(text) - start])
+      for n, image in hosts.own_rows(drawn):
+        if start + n < len(text):
+          file = path(folder, name, start + n)
+          images.save_png(file, images.to_uint8(image))
     low = np.concatenate(out)
-    for n, image in enumerate(low):
-      images.save_png(path(folder, name, n), images.to_uint8(image))
 
 
 def path(folder: pathlib.Path, stage: str, index: int) -> pathlib.Path:

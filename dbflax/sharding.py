@@ -19,6 +19,7 @@ with fsdp = 8 it is 1.9 GFLOP on each.
 import re
 
 import jax
+import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -118,11 +119,28 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def put_batch(tree, mesh: Mesh):
   """Arrays [B, …] onto the mesh; replicated where B does not divide."""
+  return jax.tree.map(lambda a: _put(a, batch_of(a.shape[0], mesh)), tree)
 
-  def put(array):
-    return jax.device_put(array, batch_of(array.shape[0], mesh))
 
-  return jax.tree.map(put, tree)
+def put(tree, shardings):
+  """A tree of arrays to where its tree of shardings says.
+
+  What lies on one host alone, such as numpy's arrays, is taken to be equal on
+  all hosts, each of which has it.
+  """
+  return jax.tree.map(_put, tree, shardings)
+
+
+def _put(array, where: NamedSharding) -> jax.Array:
+  is_global = isinstance(array, jax.Array) and not array.is_fully_addressable
+  if is_global or where.is_fully_addressable:
+    return jax.device_put(array, where)
+  if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    data = _put(jax.random.key_data(array), where)
+    return jax.random.wrap_key_data(data)
+  # `device_put` would compare the hosts' values, each time.
+  host = np.asarray(array)
+  return jax.make_array_from_callback(host.shape, where, lambda i: host[i])
 
 
 def microbatches(tree, count: int, mesh: Mesh):

@@ -19,6 +19,7 @@ STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
 OPTIMIZERS = ('adamw', 'adafactor', 'muon')
 REMAT = ('none', 'blocks', 'dots')
+JOIN = ('auto', 'yes', 'no')
 WEIGHTINGS = ('simple', 'min_snr')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
@@ -144,6 +145,13 @@ RULES = (
   Rule('sample.prompts', bool, 'at least one prompt'),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
+  _one_of('hosts.join', JOIN),
+  Rule(
+    'hosts.coordinator',
+    lambda value: not value or bool(re.fullmatch(r'.+:\d+', value)),
+    "address:port of the first host, such as '10.0.0.2:1234', or ''",
+  ),
+  Rule('hosts.index', _at_least(0), 'from 0 to hosts.count - 1'),
   Rule(
     'plan.efficiency',
     lambda value: 0 < value <= 1,
@@ -182,6 +190,7 @@ def check(config) -> None:
   for name in STAGES:
     _check_moments(name, fields)
     _check_microbatches(name, fields)
+  _check_hosts(fields)
   if fields.get('plan.topology'):
     hardware.parse(fields['plan.topology'])
   for prompt in fields.get('sample.prompts', ()):
@@ -211,6 +220,21 @@ def _check_microbatches(name: str, fields: dict) -> None:
     raise errors.UserError(
       f'--config.{name}.microbatches={parts} does not divide {name}.batch='
       f'{batch}; {", ".join(map(str, fitting))} do.'
+    )
+
+
+def _check_hosts(fields: dict) -> None:
+  """Raises UserError if it is not clear which host this one is."""
+  count, index = fields.get('hosts.count', 1), fields.get('hosts.index', 0)
+  if index >= count:
+    raise errors.UserError(
+      f'--config.hosts.index={index}: must be below hosts.count={count}; hosts '
+      'are counted from 0.'
+    )
+  if count > 1 and not fields['hosts.coordinator']:
+    raise errors.UserError(
+      f'--config.hosts.count={count} says nothing without hosts.coordinator; '
+      'give the address:port of the first host.'
     )
 
 

@@ -13,6 +13,8 @@ Each of these folders but the first is a step: a pure function of its inputs.
 `started.json` is written before anything else in it and `manifest.json` after
 everything else. Nothing is reused because a file exists: a step is skipped
 only if its manifest lists the same inputs and every file with its checksum.
+
+Of many hosts the first one decides and keeps the books.
 """
 
 import contextlib
@@ -21,13 +23,14 @@ import json
 import logging
 import os
 import pathlib
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from dbflax import errors
+from dbflax import errors, hosts
 
 _log = logging.getLogger(__name__)
 
@@ -185,6 +188,19 @@ class Workdir:
     except OSError as error:
       raise self._not_writable(error.strerror) from error
 
+  def look_at_mark(self) -> str:
+    """What this host sees of a random mark that the first one leaves here.
+
+    If all see the same, they share the folder.
+    """
+    mark = self.root / f'.mark{PARTIAL}'
+    content = secrets.token_hex(16)
+    hosts.from_first(lambda: atomic_write(mark, content.encode()))
+    seen = mark.read_text() if mark.exists() else ''
+    hosts.wait('the mark was looked at')
+    hosts.from_first(mark.unlink)
+    return seen
+
   def _not_writable(self, reason) -> errors.UserError:
     return errors.UserError(
       f"cannot write workdir '{self.root}': {reason}; give another --workdir"
@@ -195,6 +211,8 @@ class Workdir:
     name: str,
     inputs: Mapping[str, Any],
     build: Callable[[pathlib.Path], None],
+    *,
+    together: bool = False,
   ) -> pathlib.Path:
     """Brings the step's folder up to date and returns it.
 
@@ -205,30 +223,45 @@ class Workdir:
       build: writes the step's files into the folder it is given. After an
         interruption it is called again with the same inputs and finds what
         it had written, so it can resume.
+      together: call `build` on all hosts, since it computes on all devices;
+        else only on the first.
 
     Raises:
       UserError: the folder is not writable, or holds files that no step made.
     """
-    self.claim()
     folder = self.root / name
     prints = {key: fingerprint(value) for key, value in inputs.items()}
+
+    def finish():
+      if not together:
+        build(folder)
+      record = {'inputs': prints, 'files': _checksums(folder)}
+      write_json(folder / MANIFEST, record)
+
+    if hosts.from_first(lambda: self._prepare(folder, prints)):
+      if together:
+        build(folder)
+        hosts.wait(f'{name} is built')
+      hosts.from_first(finish)
+    return folder
+
+  def _prepare(self, folder: pathlib.Path, prints: Mapping[str, str]) -> bool:
+    """Makes a step's folder ready to build in; False if it is up to date."""
+    self.claim()
     finished = _read_json(folder / MANIFEST)
     if finished is not None:
       reason = _difference(finished, prints) or _damage(folder, finished)
       if not reason:
-        _log.info('%s: skipped, up to date', name)
-        return folder
+        _log.info('%s: skipped, up to date', folder.name)
+        return False
     else:
       reason = self._resume_or_reason(folder, prints)
     if reason:
       self._wipe(folder)
-    _log.info('%s: %s', name, f'rebuilt, {reason}' if reason else 'running')
+    what = f'rebuilt, {reason}' if reason else 'running'
+    _log.info('%s: %s', folder.name, what)
     write_json(folder / STARTED, {'inputs': prints})
-    build(folder)
-    write_json(
-      folder / MANIFEST, {'inputs': prints, 'files': _checksums(folder)}
-    )
-    return folder
+    return True
 
   def _resume_or_reason(self, folder, prints) -> str:
     """'' if an unfinished `folder` can be built upon, else why it cannot."""

@@ -47,7 +47,7 @@ def test_no_config_adds_or_drops_a_field(name, variant):
 def test_every_pretraining_config_is_valid(variant):
   argument = f'--config={ROOT / "configs/toybox.py"}:{variant}'
   config, mode, _ = main.parse(['dbflax', argument, '--mode=pretrain'])
-  assert config.target == variant.removesuffix(toybox.GPU)
+  assert variant.startswith(config.target)
   assert mode == 'pretrain'
 
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from dbflax import workdir
+from dbflax import hosts, workdir
 from dbflax.text import prompts as prompts_lib
 from dbflax.text import t5
 from dbflax.text import tokenizer as tokenizer_lib
@@ -109,8 +109,11 @@ def cached(
     / _file_name(weights_fingerprint, tokenizer, prompt, max_length)
     for prompt in prompts
   }
-  states = {prompt: _read(path, max_length) for prompt, path in paths.items()}
-  missing = [prompt for prompt, found in states.items() if found is None]
+  read = lambda: {p: _read(path, max_length) for p, path in paths.items()}
+  is_missing = lambda: [p for p, found in read().items() if found is None]
+  # All hosts encode together, or none does.
+  missing = hosts.from_first(is_missing)
+  states = read()
   if missing:
     _log.info('text: encoding %d prompts', len(missing))
     new = np.asarray(encoder_fn(missing), np.float32)
@@ -121,7 +124,8 @@ def cached(
       )
     for prompt, row in zip(missing, new, strict=True):
       states[prompt] = row
-      workdir.atomic_write(paths[prompt], _npy(row))
+      if hosts.is_first():
+        workdir.atomic_write(paths[prompt], _npy(row))
   return np.stack([states[prompt] for prompt in prompts])
 
 

@@ -172,7 +172,7 @@ def optimizer_of(hyper) -> optax.GradientTransformation:
 def _completion(adaptation, frozen: dict, dtype: str, mesh):
   """trainable → params. What is frozen lies on the mesh, but is no state."""
   frozen = adapt.store(frozen, dtype)
-  frozen = jax.device_put(frozen, sharding.shard_tree(frozen, mesh))
+  frozen = sharding.put(frozen, sharding.shard_tree(frozen, mesh))
   return adapt.completion(adaptation, frozen)
 
 
@@ -183,7 +183,7 @@ def _start(trainable: dict, hyper, tx, saved, mesh):
   """
   create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
   shardings = sharding.shard_tree(jax.eval_shape(create, trainable), mesh)
-  trainable = jax.device_put(trainable, shardings.params)
+  trainable = sharding.put(trainable, shardings.params)
   state = loop.restore(
     saved, jax.tree_util.Partial(create, trainable), shardings
   )
@@ -194,7 +194,7 @@ def _merge(complete, state: state_lib.State, mesh) -> dict:
   """The whole network in float32, lying as a sampler expects it."""
   params = complete(state_lib.best_params(state))
   params = jax.tree.map(lambda a: a.astype(jnp.float32), params)
-  return jax.device_put(params, sharding.shard_tree(params, mesh))
+  return sharding.put(params, sharding.shard_tree(params, mesh))
 
 
 def adaptation_of(name: str, hyper) -> adapt.Adaptation:

@@ -6,6 +6,7 @@ number, so nothing but the state has to survive a kill.
 
 import json
 import math
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ import numpy as np
 import tqdm
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors
+from dbflax import errors, hosts, sharding
 from dbflax.train import state as state_lib
 
 Update = Callable[[state_lib.State, int], tuple[state_lib.State, dict]]
@@ -46,6 +47,7 @@ def run(
       total=steps,
       unit='step',
       mininterval=1,
+      disable=not hosts.is_first(),
     )
     for step in bar:
       state, metrics = update(state, step)
@@ -69,6 +71,8 @@ class MetricsLog:
 
   def __init__(self, path: pathlib.Path, name: str, start: int):
     self._name, self._pending, self._shown = name, None, ''
+    # All hosts have the same metrics; one writes them down.
+    path = path if hosts.is_first() else pathlib.Path(os.devnull)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A resumed run forgets what the killed one logged past its checkpoint.
     lines = [line for line in read(path) if line['step'] < start]
@@ -124,7 +128,7 @@ def restore(
   state = checkpoints.restore_latest(
     checkpoints_lib.abstract(shapes, shardings)
   )
-  return jax.device_put(create(), shardings) if state is None else state
+  return sharding.put(create(), shardings) if state is None else state
 
 
 def host(tree) -> dict:

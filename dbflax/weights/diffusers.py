@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from dbflax import errors, workdir
+from dbflax import errors, hosts, workdir
 from dbflax.weights import files, names, pickled
 
 # A second name of a tensor in some T5 checkpoints.
@@ -136,7 +136,8 @@ def write_params(
   """Writes a network's parameters under torch's names.
 
   Each file is written whole or not at all. Beyond `max_bytes` there are
-  several, and an index, which is written last.
+  several, and an index, which is written last. All hosts call this, since each
+  may have a part of a parameter; the first one writes.
   """
   folder = pathlib.Path(folder)
   stem = files.STEMS[folder.name][0]
@@ -149,6 +150,8 @@ def write_params(
     write_tensors(file, {path: flat[path] for path in paths}, dtype)
     weight_map |= {names.to_name(path): file.name for path in paths}
   written = set(weight_map.values())
+  if not hosts.is_first():
+    return
   if len(shards) > 1:
     size = sum(leaf.size for leaf in flat.values()) * np.dtype(dtype).itemsize
     index = {'metadata': {'total_size': size}, 'weight_map': weight_map}
@@ -180,10 +183,12 @@ def write_tensors(
   """One safetensors file of {path: parameter}, their names behind `prefix`."""
   tensors = {
     prefix + names.to_name(path): np.ascontiguousarray(
-      names.to_torch(path, np.asarray(array)).astype(dtype)
+      names.to_torch(path, hosts.whole(array)).astype(dtype)
     )
     for path, array in flat.items()
   }
+  if not hosts.is_first():
+    return
   with workdir.atomic_path(file) as partial:
     # diffusers and transformers refuse a file without this entry.
     safetensors.numpy.save_file(tensors, partial, {'format': 'pt'})
