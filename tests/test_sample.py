@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dbflax import sample
@@ -19,7 +20,7 @@ def first(params, text, null_text, keys):
 
 def second(params, text, null_text, keys, low):
   """The lower image, twice as large."""
-  return low.repeat(2, axis=1).repeat(2, axis=2) + params['shift']
+  return jnp.asarray(low.repeat(2, axis=1).repeat(2, axis=2)) + params['shift']
 
 
 def draw(folder, batch=2):
