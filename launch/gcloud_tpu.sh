@@ -28,7 +28,7 @@ vm_state() {
 }
 
 create() {
-  if ((!multi_host)); then
+  if [[ ! $nfs ]]; then
     create_disk || return
   fi
   case $(request_state) in
@@ -61,7 +61,7 @@ create_disk() {
 request() {
   local options=(--node-id="$name" --accelerator-type="$accelerator")
   options+=(--runtime-version="$runtime" --valid-until-duration="$wait")
-  if ((!multi_host)); then
+  if [[ ! $nfs ]]; then
     local source=projects/$project/zones/$zone/disks/$name-disk
     options+=(--data-disk="source=$source,mode=read-write")
   fi
@@ -115,11 +115,7 @@ install() {
   files='git ls-files -z --cached --others --exclude-standard'
   prepare="$lock && rm -rf dbflax && mkdir dbflax"
   prepare+=' && tar -xzf dbflax.tar.gz -C dbflax'
-  if ((multi_host)); then
-    prepare+=' && mkdir -p disk'
-  else
-    prepare+=' && dbflax/launch/mount_disk.sh'
-  fi
+  prepare+=" && dbflax/launch/mount_disk.sh${nfs:+ --nfs=$nfs}"
   prepare+=' && mkdir -p disk/runs && ln -s ../disk/runs dbflax/runs'
   # The VM's own Python is 3.10.
   prepare+=' && dbflax/launch/local.sh install --device=tpu --python=uv'
@@ -132,7 +128,12 @@ install() {
 run() {
   local command="$lock && cd dbflax && HF_HOME=~/disk/huggingface"
   command+=' JAX_COMPILATION_CACHE_DIR=~/disk/xla launch/local.sh run'
-  on_workers "$command --device=tpu -- $(quoted "${flags[@]}")"
+  command+=" --device=tpu -- $(quoted "${flags[@]}")"
+  if [[ $join == yes ]]; then
+    # JAX asks the slice who the others are.
+    command+=' --config.hosts.join=yes'
+  fi
+  on_workers "$command"
 }
 
 fetch() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Mounts a data disk of a Google Cloud VM, and formats it if it is blank.
+# Mounts a data disk of a Google Cloud VM, and formats it if it is blank; or
+# mounts a share that several VMs have in common.
 #
 #   launch/mount_disk.sh
 #
@@ -8,6 +9,7 @@
 #
 #   --device=PATH    default: /dev/disk/by-id/google-persistent-disk-1, the
 #                    first disk behind the boot disk
+#   --nfs=SERVER:/PATH  such a share, instead of a disk
 #   --folder=FOLDER  where to mount it; default: ~/disk
 #   --dry_run        print the commands, run none
 #   --help           print this
@@ -20,9 +22,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/execute.sh"
 
 device=/dev/disk/by-id/google-persistent-disk-1
 folder=$HOME/disk
+nfs=''
 for argument in "$@"; do
   case $argument in
     --device=*) device=${argument#*=} ;;
+    --nfs=*) nfs=${argument#*=} ;;
     --folder=*) folder=${argument#*=} ;;
     --dry_run) dry_run=1 ;;
     --help | -h) print_help && exit ;;
@@ -38,6 +42,25 @@ is_blank() {
   ((code == 2))
 }
 
+# https://cloud.google.com/filestore/docs/mounting-fileshares
+mount_share() {
+  if ((!dry_run)) && mountpoint -q "$folder"; then
+    note "$folder is mounted"
+    return
+  fi
+  if ((dry_run)) || ! command -v mount.nfs >/dev/null; then
+    execute sudo apt-get install --yes nfs-common
+  fi
+  execute mkdir -p "$folder"
+  execute sudo mount -t nfs -o hard "$nfs" "$folder"
+  # Of the share itself, not of all in it: another VM may be writing there.
+  execute sudo chmod 1777 "$folder"
+}
+
+if [[ $nfs ]]; then
+  mount_share
+  exit
+fi
 if ((!dry_run)); then
   lsblk "$device" >/dev/null 2>&1 ||
     die "no disk at '$device'; --device=PATH names another (see lsblk)"

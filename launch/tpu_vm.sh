@@ -30,7 +30,7 @@
 #   --retries=N         how often to go on after a pre-emption or a lost
 #                       connection; default: 10
 #   --pause=SECONDS     before that, and between looks at the queue; default: 60
-#   --multi_host        go on although TYPE has several hosts (see below)
+#   --nfs=SERVER:/PATH  a share in the disk's place; several hosts need one
 #   --dry_run           print the commands, run none
 #   --help              print this
 #
@@ -50,10 +50,9 @@
 # No TPU was at hand: gcloud's own parser (528) has read these commands, and a
 # cloud made of files has run them (tests/launch).
 #
-# Several hosts (v4-16, v5litepod-16, … and more): every command reaches all
-# workers, but dbflax does not divide a run among hosts yet, and a disk can be
-# written by one host only. So they are refused; --multi_host, for those who work
-# on that, goes on without a disk: nothing survives a pre-emption.
+# Several hosts (v4-16, v5litepod-16, … and more) divide one run. They have to see
+# the same runs/, and only one host can write a disk: make a Filestore share (any
+# NFS server there will do) and name it by --nfs. Nothing here deletes it.
 set -euo pipefail
 
 # shellcheck source=launch/execute.sh
@@ -63,7 +62,8 @@ source "$checkout/launch/gcloud_tpu.sh"
 
 action='' name=${TPU_NAME:-} project=${PROJECT_ID:-} zone=${ZONE:-}
 accelerator=${ACCELERATOR_TYPE:-} runtime=${RUNTIME_VERSION:-} spot=0
-disk_gb=200 wait=24h retries=10 pause=60 multi_host=0 flags=()
+disk_gb=200 wait=24h retries=10 pause=60 nfs='' join=auto
+flags=()
 while (($#)); do
   case $1 in
     --name=*) name=${1#*=} ;;
@@ -76,7 +76,7 @@ while (($#)); do
     --retries=*) retries=${1#*=} ;;
     --pause=*) pause=${1#*=} ;;
     --spot) spot=1 ;;
-    --multi_host) multi_host=1 ;;
+    --nfs=*) nfs=${1#*=} ;;
     --dry_run) dry_run=1 ;;
     --help | -h) print_help && exit ;;
     --) shift && flags=("$@") && break ;;
@@ -121,14 +121,10 @@ check_accelerator() {
     *) runtime=${runtime:-tpu-ubuntu2204-base} ;;
   esac
   # 8 cores (v2 to v4, v5p) or 8 chips (v5e, v6e) are one host.
-  if ((${accelerator##*-} <= 8)); then
-    multi_host=0
-  elif ((multi_host)); then
-    note "$accelerator has several hosts, and dbflax does not divide a run" \
-      'among them yet; nothing survives a pre-emption'
-  else
-    die "--accelerator='$accelerator' has several hosts, and dbflax does not" \
-      "divide a run among hosts yet; take one, such as ${accelerator%-*}-8"
+  if ((${accelerator##*-} > 8)); then
+    [[ $nfs ]] || die "--accelerator='$accelerator' has several hosts; give a" \
+      "share for them, --nfs=SERVER:/PATH, or take ${accelerator%-*}-8"
+    join=yes
   fi
 }
 
@@ -172,6 +168,8 @@ esac
 need name "$name" '^[a-z]([a-z0-9-]{0,50}[a-z0-9])?$' rex
 need project "$project" '^[a-z][a-z0-9.:-]+$' my-project
 need zone "$zone" '^[a-z]+-[a-z]+[0-9]+-[a-z]$' us-central2-b
+[[ ! $nfs ]] || need nfs "$nfs" '^[A-Za-z0-9.-]+:/[A-Za-z0-9_./-]*$' \
+  10.0.0.2:/share
 need wait "$wait" '^[1-9][0-9]*[smhd]$' 24h
 need disk_gb "$disk_gb" '^[1-9][0-9]*$' 200
 need retries "$retries" '^[0-9]+$' 10
@@ -195,6 +193,6 @@ if [[ $action == all ]]; then
 else
   "$action"
 fi
-if [[ $action =~ ^(all|delete)$ ]]; then
+if [[ $action =~ ^(all|delete)$ && ! $nfs ]]; then
   note "the disk $name-disk stays, and costs; delete_disk deletes it"
 fi

@@ -143,22 +143,31 @@ def test_the_command_reaches_dbflax_word_for_word(dry_run):
 
 
 @pytest.mark.parametrize('accelerator', ['v4-32', 'v5litepod-16', 'v6e-256'])
-def test_several_hosts_are_refused_or_all_reached(launch, dry_run, accelerator):
-  options = (*VM, f'--accelerator={accelerator}', '--', *FLAGS)
-  refused = launch('tpu_vm.sh', 'all', *options)
+def test_several_hosts_share_a_folder(launch, dry_run, accelerator):
+  options = (*VM, f'--accelerator={accelerator}')
+  refused = launch('tpu_vm.sh', 'all', *options, '--', *FLAGS)
   assert refused.returncode == 2 and not refused.stdout
-  assert accelerator in refused.stderr and 'several hosts' in refused.stderr
+  assert accelerator in refused.stderr and '--nfs=' in refused.stderr
 
-  guarded = launch('tpu_vm.sh', 'all', '--dry_run', '--multi_host', *options)
-  assert 'nothing survives a pre-emption' in guarded.stderr
-  made = gcloud(dry_run('tpu_vm.sh', 'all', '--multi_host', *options))
+  options = (*options, '--nfs=10.0.0.2:/share', '--', *FLAGS)
+  made = gcloud(dry_run('tpu_vm.sh', 'all', *options))
   assert steps(made) == [name for name in STEPS if name != 'disk']
   assert '--data-disk' not in ' '.join(made[0])
   assert all('--worker=all' in made[n] for n in (1, 2, 3))
-  # But for the disk, it is what a single host gets.
+  # But for the share and who joins whom, it is what a single host gets.
+  share, join = ' --nfs=10.0.0.2:/share', ' --config.hosts.join=yes'
   theirs = remote(dry_run('tpu_vm.sh', 'all', *VM, *V4, '--', *FLAGS))
-  assert remote(made)[1] == theirs[1]
-  assert 'mount_disk' in theirs[0] and 'mount_disk' not in remote(made)[0]
+  installed, run = remote(made)
+  assert share in installed and installed.replace(share, '') == theirs[0]
+  assert run == theirs[1] + join
+
+
+def test_a_share_is_mounted_as_the_disk_would_be(dry_run):
+  made = dry_run('mount_disk.sh', '--nfs=10.0.0.2:/share', '--folder=disk')
+  assert ['mkdir', '-p', 'disk'] in made
+  mount = 'sudo mount -t nfs -o hard 10.0.0.2:/share disk'
+  assert mount.split() in made
+  assert not any('mkfs' in word for words in made for word in words)
 
 
 # What follows a run that ended, and what the whole ends with.
