@@ -132,6 +132,9 @@ def test_values_that_cannot_be_meant_are_refused():
     'sample.prompts': ('a {subject',),
     'sample.stage_2.guidance_scale': float('inf'),
     'mesh.data': 0,
+    'hosts.join': 'maybe',
+    'hosts.coordinator': '10.0.0.2',
+    'hosts.index': 1,
   }.items():
     config = load('default')
     config.update_from_flattened_dict({path: value})
@@ -150,6 +153,14 @@ def test_values_that_contradict_each_other_are_refused():
     (
       {'stage_1.batch': 6, 'stage_1.microbatches': 4},
       'stage_1.microbatches=4 does not divide stage_1.batch=6; 1, 2, 3, 6 do.',
+    ),
+    (
+      {'hosts.count': 4},
+      'hosts.count=4 says nothing without hosts.coordinator',
+    ),
+    (
+      {'hosts.count': 4, 'hosts.index': 4, 'hosts.coordinator': 'here:1'},
+      'hosts.index=4: must be below hosts.count=4',
     ),
   ):
     config = load('default')
