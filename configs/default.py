@@ -223,8 +223,11 @@ def _stage(
   stage.noise_level = noise_level
   # Decay of the average of the weights that is sampled from; 0 is none.
   stage.ema_decay = 0.0
-  # Steps between checkpoints; the last step always gets one.
+  # Steps between checkpoints; the last step always gets one, and so does a
+  # step after which the run is asked to stop.
   stage.checkpoint_every = 100
+  # Minutes after which there is one in any case; 0 is never.
+  stage.checkpoint_minutes = 10.0
   # Checkpoints to keep.
   stage.keep = 1
   # Steps between small grids of samples; 0 is never.

@@ -60,9 +60,12 @@ class Checkpoints:
     restored = self._manager.restore(step, args=ocp.args.Composite(state=args))
     return restored.state
 
-  def close(self) -> None:
-    """Waits until everything that was saved is on disk."""
+  def wait(self) -> None:
+    """Returns when everything that was saved is on disk."""
     self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    self.wait()
     self._manager.close()
 
 

@@ -148,6 +148,13 @@ def leave_when_lost() -> Iterator[None]:
     os._exit(LOST)
 
 
+def asked_to_stop(step: int) -> bool:
+  """Whether all hosts shall stop after `step`, since one was asked to."""
+  from jax.experimental import multihost_utils
+
+  return multihost_utils.reached_preemption_sync_point(step)
+
+
 def wait(name: str) -> None:
   """Returns when all hosts have come here."""
   from jax.experimental import multihost_utils

@@ -32,7 +32,8 @@ Options:
 
 Many hosts, such as those of a TPU pod slice, run the same command together
 (README, "Many hosts"). Bad input ends in one line and exit code 2; a lost host
-ends the run on all others, with code 3.
+ends the run on all others, with code 3. Asked to stop, by Ctrl-C or SIGTERM,
+a training saves its state first; the codes are 130 and 143.
 """
 
 import contextlib
@@ -50,7 +51,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from dbflax import errors, hosts, validate
+from dbflax import errors, hosts, stop, validate
 from dbflax import workdir as workdir_lib
 
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
@@ -74,12 +75,16 @@ def main(argv: Sequence[str]) -> int:
     config, mode, workdir = parse(argv)
     _dispatch(config, mode, workdir)
   except errors.UserError as error:
-    print(f'dbflax: {error}', file=sys.stderr)
+    _complain(error)
     return 2
-  except KeyboardInterrupt:
-    print('dbflax: stopped; the same command goes on', file=sys.stderr)
-    return 130
+  except KeyboardInterrupt as asked:
+    _complain('stopped; the same command goes on')
+    return stop.exit_code(asked)
   return 0
+
+
+def _complain(message) -> None:
+  print(f'dbflax: {message}', file=sys.stderr)
 
 
 def parse(argv: Sequence[str]):
@@ -213,7 +218,7 @@ def _dispatch(config, mode: str, workdir: workdir_lib.Workdir) -> None:
   _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
   from dbflax import pipeline
 
-  with _others_silent(), hosts.leave_when_lost():
+  with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
     getattr(pipeline, mode)(config, workdir)
 
 

@@ -103,7 +103,7 @@ run() {
   for ((attempt = 1; ; attempt++)); do
     code=0
     execute "$venv/bin/python" -m dbflax.main "${flags[@]}" || code=$?
-    case $code in 0 | 2 | 130) return $code ;; esac
+    case $code in 0 | 2 | 130 | 143) return $code ;; esac
     ((attempt <= retries)) || return $code
     note "exit code $code; again in $pause s (retry $attempt of $retries)"
     sleep "$pause"

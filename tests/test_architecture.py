@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A module imports from its own layer (without a cycle) and from those above
 # it in this list, never from one below. The first pattern that matches counts.
 LAYERS = (
-  ('__init__', '*.__init__', 'errors', 'rng', 'hosts'),
+  ('__init__', '*.__init__', 'errors', 'rng', 'hosts', 'stop'),
   (
     *('workdir', 'validate', 'sharding', 'text.tokenizer', 'text.prompts'),
     'plan.hardware',
@@ -77,7 +77,16 @@ OWNERS = {
 # These answer before JAX could even be imported: --help, bad input, a scan of
 # the vocabulary.
 WITHOUT_JAX = (
-  *('main', 'errors', 'rng', 'hosts', 'workdir', 'validate', 'text.tokenizer'),
+  *(
+    'main',
+    'errors',
+    'rng',
+    'stop',
+    'hosts',
+    'workdir',
+    'validate',
+    'text.tokenizer',
+  ),
   *('text.prompts', 'text.identifiers', 'data.images', 'data.subjects'),
   'data.batches',
 )

@@ -144,16 +144,18 @@ def run(
     stage.name,
     state,
     update,
-    steps=hyper.steps,
+    **{name: hyper[name] for name in _WHEN},
     checkpoints=saved,
-    checkpoint_every=hyper.checkpoint_every,
     log_path=folder / 'metrics.jsonl',
-    sample_every=hyper.sample_every,
     sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
   )
   saved.close()
   lora = adaptation.lora(state_lib.best_params(state))
   return Tuned(_merge(complete, state, mesh), lora)
+
+
+# What `loop.run` wants to know of a stage's section of the config.
+_WHEN = ('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every')
 
 
 def optimizer_of(hyper) -> optax.GradientTransformation:

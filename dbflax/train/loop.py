@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pathlib
+import time
 from collections.abc import Callable
 
 import jax
@@ -15,7 +16,7 @@ import numpy as np
 import tqdm
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors, hosts, sharding
+from dbflax import errors, hosts, sharding, stop
 from dbflax.train import state as state_lib
 
 Update = Callable[[state_lib.State, int], tuple[state_lib.State, dict]]
@@ -29,17 +30,23 @@ def run(
   steps: int,
   checkpoints: checkpoints_lib.Checkpoints,
   checkpoint_every: int,
+  checkpoint_minutes: float = 0,
   log_path: pathlib.Path,
   sample_every: int = 0,
   sample: Callable[[state_lib.State, int], None] | None = None,
 ) -> state_lib.State:
   """Runs from the state's step to `steps`, and leaves a checkpoint there.
 
+  Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
+  never), and where somebody asks to stop.
+
   Raises:
     UserError: on a non-finite loss, with its parts and the last checkpoint.
+    Stopped: asked to by a signal, with a checkpoint of the step that was done.
   """
   start = int(state.step)
-  with MetricsLog(log_path, name, start) as log:
+  is_late = _timer(checkpoint_minutes)
+  with MetricsLog(log_path, name, start) as log, stop.deferred() as asked:
     bar = tqdm.tqdm(
       range(start, steps),
       name,
@@ -54,12 +61,30 @@ def run(
       shown = log.add(step, metrics)
       bar.set_postfix_str(shown, refresh=False)
       done = step + 1
-      if done == steps or done % checkpoint_every == 0:
+      stops = asked.check(done)
+      if stops or done == steps or done % checkpoint_every == 0 or is_late():
         log.drain()
         checkpoints.save(done, state)
+      if stops and done < steps:
+        checkpoints.wait()
+        asked.obey()
       if sample and sample_every and (done % sample_every == 0):
         sample(state, done)
   return state
+
+
+def _timer(minutes: float) -> Callable[[], bool]:
+  """Whether so many minutes are over since this was last true; 0 is never."""
+  last = time.monotonic()  # It does not jump when clocks are set.
+
+  def is_over() -> bool:
+    nonlocal last
+    now = time.monotonic()
+    over = bool(minutes) and hosts.from_first(lambda: now - last > 60 * minutes)
+    last = now if over else last
+    return over
+
+  return is_over
 
 
 class MetricsLog:

@@ -1,0 +1,105 @@
+"""Truths of the loop: when it saves, and how it lets itself be stopped."""
+
+import os
+import signal
+import time
+
+import jax.numpy as jnp
+import pytest
+
+from dbflax import stop
+from dbflax.train import loop
+from dbflax.train import state as state_lib
+
+
+class Checkpoints:
+  """Remembers what was saved."""
+
+  def __init__(self):
+    self.steps, self.on_disk = [], []
+
+  def save(self, step, state):
+    assert int(state.step) == step
+    self.steps.append(step)
+
+  def wait(self):
+    self.on_disk = list(self.steps)
+
+
+def run(folder, steps, each=lambda step: None, start=0, **options):
+  """The checkpoints of a training that only counts; `each` is called first."""
+  saved = Checkpoints()
+
+  def update(state, step):
+    each(step)
+    new = state_lib.State(state.step + 1, {}, (), None)
+    return new, {'loss': jnp.float32(step)}
+
+  state = state_lib.State(jnp.int32(start), {}, (), None)
+  options = {'checkpoint_every': 100, **options}
+  try:
+    loop.run(
+      'stage_1',
+      state,
+      update,
+      steps=steps,
+      checkpoints=saved,
+      log_path=folder / 'metrics.jsonl',
+      **options,
+    )
+  except stop.Stopped as stopped:
+    saved.stopped = stopped
+  return saved
+
+
+def test_it_saves_every_so_many_steps_and_at_the_end(tmp_path):
+  assert run(tmp_path, 7, checkpoint_every=3).steps == [3, 6, 7]
+
+
+def test_it_saves_every_so_many_minutes(tmp_path):
+  slow = lambda step: time.sleep(0.05)
+  saved = run(tmp_path, 6, slow, checkpoint_minutes=0.12 / 60)
+  assert saved.steps[-1] == 6 and 2 <= len(saved.steps) < 6
+  assert run(tmp_path, 6, slow, checkpoint_minutes=0).steps == [6]
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_the_step_that_it_is_in(tmp_path, number):
+  def ask(step):
+    if step == 3:
+      os.kill(os.getpid(), number)
+
+  saved = run(tmp_path, 7, ask)
+  assert saved.on_disk == [4]
+  assert stop.exit_code(saved.stopped) == 128 + number
+  lines = loop.read(tmp_path / 'metrics.jsonl')
+  assert [line['step'] for line in lines] == [0, 1, 2, 3]
+  assert run(tmp_path, 7, start=4).steps == [7]
+  lines = loop.read(tmp_path / 'metrics.jsonl')
+  assert [line['step'] for line in lines] == list(range(7))
+
+
+def test_in_the_last_step_it_need_not_stop(tmp_path):
+  ask = lambda step: step == 6 and os.kill(os.getpid(), signal.SIGTERM)
+  saved = run(tmp_path, 7, ask)
+  assert saved.steps == [7] and not hasattr(saved, 'stopped')
+
+
+@pytest.mark.parametrize('when', [[0], [3, 3]])
+def test_in_the_first_step_or_asked_twice_it_stops_at_once(tmp_path, when):
+  def ask(step):
+    for _ in range(when.count(step)):
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  saved = run(tmp_path, 7, ask)
+  assert saved.steps == [] and saved.stopped.number == signal.SIGTERM
+
+
+def test_handlers_come_back(tmp_path):
+  before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+  with stop.on_signals(), pytest.raises(stop.Stopped, match='SIGTERM'):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)
+  run(tmp_path, 2)
+  after = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+  assert after == before
