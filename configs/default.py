@@ -228,7 +228,7 @@ def _stage(
   stage.checkpoint_every = 100
   # Minutes after which there is one in any case; 0 is never.
   stage.checkpoint_minutes = 10.0
-  # Checkpoints to keep.
+  # Checkpoints to keep; while training it is one more.
   stage.keep = 1
   # Steps between small grids of samples; 0 is never.
   stage.sample_every = steps // 2

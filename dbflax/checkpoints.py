@@ -1,32 +1,51 @@
 """Orbax, in one place: one CheckpointManager for each stage.
 
 A checkpoint is (state, meta): the whole training state, and a json that says
-which inputs it belongs to. A checkpoint of other inputs is never restored.
+which inputs it belongs to. A checkpoint of other inputs is never restored, and
+neither is one whose files are not those that were written: once a checkpoint is
+on disk it is sealed by a manifest of its files with their checksums.
 """
 
+import logging
 import pathlib
+import shutil
+from concurrent import futures
 
 import jax
 import orbax.checkpoint as ocp
 
-from dbflax import errors
+from dbflax import errors, hosts, workdir
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
   """The checkpoints of one training run in one folder."""
 
   def __init__(self, folder: pathlib.Path, fingerprint: str, keep: int = 2):
-    """`fingerprint` names the inputs of the run that is checkpointed."""
-    self._fingerprint = fingerprint
+    """Opens a folder, and removes what is damaged or was never sealed.
+
+    Args:
+      folder: absent, or of an earlier run.
+      fingerprint: names the inputs of the run that is checkpointed.
+      keep: how many checkpoints to keep. While there are new ones to come it
+        is one more, so that a sealed one is always there.
+    """
+    self._folder = pathlib.Path(folder).absolute()
+    self._fingerprint, self._keep = fingerprint, keep
+    hosts.from_first(self._remove_damaged)
+    self._thread = futures.ThreadPoolExecutor(max_workers=1)
+    self._sealing = self._thread.submit(lambda: None)
     self._manager = ocp.CheckpointManager(
-      pathlib.Path(folder).absolute(),
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+      self._folder,
+      options=ocp.CheckpointManagerOptions(max_to_keep=keep + 1, create=True),
     )
 
   def save(self, step: int, state) -> None:
     """Starts to write the state after `step` updates; returns early."""
     if step in self._manager.all_steps():
       return  # written by the run that this one resumes
+    self.wait()  # for the one before, to be sealed before an older one goes
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -34,6 +53,15 @@ class Checkpoints:
         meta=ocp.args.JsonSave({'fingerprint': self._fingerprint}),
       ),
     )
+
+  def poll(self) -> None:
+    """Has what is on disk by now sealed; to be called often, it costs nothing.
+
+    Reading all of a large checkpoint again takes a while, in a thread.
+    """
+    if self._sealing.done() and not self._manager.is_saving_in_progress():
+      self._sealing.result()
+      self._sealing = self._thread.submit(self._seal)
 
   def restore_latest(self, abstract_state):
     """The newest state, or None if there is none.
@@ -61,12 +89,43 @@ class Checkpoints:
     return restored.state
 
   def wait(self) -> None:
-    """Returns when everything that was saved is on disk."""
+    """Returns when everything that was saved is on disk, and sealed."""
     self._manager.wait_until_finished()
+    self._sealing.result()
+    self._seal()
 
   def close(self) -> None:
+    """Waits, and leaves only as many as there are to keep."""
     self.wait()
     self._manager.close()
+    self._thread.shutdown()
+    hosts.from_first(self._prune)
+
+  def _steps(self) -> list[pathlib.Path]:
+    """The folders of all checkpoints, oldest first."""
+    found = [p for p in self._folder.glob('*') if p.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+  def _seal(self) -> None:
+    if not hosts.is_first():
+      return
+    for path in self._steps():
+      if not (path / workdir.MANIFEST).exists():
+        record = {'files': workdir.checksums(path)}
+        workdir.write_json(path / workdir.MANIFEST, record)
+
+  def _remove_damaged(self) -> None:
+    """Removes checkpoints from the newest to the first that is whole."""
+    for path in reversed(self._steps()):
+      reason = workdir.damage(path)
+      if not reason:
+        return
+      _log.warning('checkpoint %s is not used: %s', path, reason)
+      shutil.rmtree(path)
+
+  def _prune(self) -> None:
+    for path in self._steps()[: -self._keep]:
+      shutil.rmtree(path)
 
 
 def abstract(tree, shardings):

@@ -73,7 +73,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
   try:
     config, mode, workdir = parse(argv)
-    _dispatch(config, mode, workdir)
+    with contextlib.closing(workdir):
+      _dispatch(config, mode, workdir)
   except errors.UserError as error:
     _complain(error)
     return 2

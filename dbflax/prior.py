@@ -6,6 +6,7 @@ run draws exactly the ones that are missing, and every host writes those that
 its own devices drew.
 """
 
+import logging
 import pathlib
 from collections.abc import Callable
 
@@ -14,8 +15,10 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import hosts, rng
+from dbflax import errors, hosts, rng
 from dbflax.data import images
+
+_log = logging.getLogger(__name__)
 
 
 def path(folder: pathlib.Path, index: int) -> pathlib.Path:
@@ -61,7 +64,19 @@ def draw(
 
 
 def _missing(folder: pathlib.Path, count: int) -> list[int]:
-  return [i for i in range(count) if not path(folder, i).exists()]
+  """Those that are not there, or damaged: PNG has checksums of its own."""
+  return [i for i in range(count) if not _is_whole(path(folder, i))]
+
+
+def _is_whole(file: pathlib.Path) -> bool:
+  if not file.exists():
+    return False
+  try:
+    images.load(file)
+  except errors.UserError as error:
+    _log.warning('drawn again: %s', error)
+    return False
+  return True
 
 
 def _bar() -> dict:

@@ -1,6 +1,6 @@
 """The folder of a run: every path in it, and steps that know their inputs.
 
-    run.json       the config that owns the folder
+    run.json       the config that owns the folder; run.lock is held by its run
     identifier/    the identifier and its token ids
     embeddings/    text embeddings of every prompt
     prior/         class images, drawn by the frozen cascade
@@ -18,11 +18,13 @@ Of many hosts the first one decides and keeps the books.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import pathlib
+import platform
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -92,10 +94,14 @@ def atomic_path(path) -> Iterator[pathlib.Path]:
   path.parent.mkdir(parents=True, exist_ok=True)
   # Of this process: another may write the same file now.
   partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
-  yield partial
-  with open(partial, 'rb') as file:
-    os.fsync(file.fileno())
-  os.replace(partial, path)
+  try:
+    yield partial
+    with open(partial, 'rb') as file:
+      os.fsync(file.fileno())
+    os.replace(partial, path)
+  except BaseException:
+    partial.unlink(missing_ok=True)
+    raise
 
 
 def atomic_write(path, content: bytes) -> None:
@@ -123,6 +129,7 @@ class Workdir:
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
     self.command = command
+    self._lock_file = None
 
   @property
   def run_file(self) -> pathlib.Path:
@@ -176,8 +183,11 @@ class Workdir:
   def claim(self, name: str = '') -> None:
     """Creates the folder for the config `name`, or confirms that it owns it.
 
+    No other process gets it then.
+
     Raises:
-      UserError: another config made the folder, or it cannot be written.
+      UserError: another config made the folder, another process has it, or it
+        cannot be written.
     """
     name = name or self.name
     self.check(name)
@@ -185,6 +195,7 @@ class Workdir:
       if name and not self.run_file.exists():
         write_json(self.run_file, {'name': name})
       self.root.mkdir(parents=True, exist_ok=True)
+      self._lock()
     except OSError as error:
       raise self._not_writable(error.strerror) from error
 
@@ -200,6 +211,35 @@ class Workdir:
     hosts.wait('the mark was looked at')
     hosts.from_first(mark.unlink)
     return seen
+
+  def _lock(self) -> None:
+    """Keeps other processes out until `close`, or until this one is gone.
+
+    The system holds the lock, so one that died leaves no stale lock behind.
+    """
+    if self._lock_file:
+      return
+    path = self.root / 'run.lock'
+    file = path.open('a+')
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise errors.UserError(
+        f"workdir '{self.root}' is in use by {path.read_text().strip()}; wait "
+        'for it, stop it, or give another --workdir'
+      ) from error
+    except OSError as error:
+      _log.warning('no lock on %s, its file system has none: %s', path, error)
+    file.truncate(0)
+    file.write(f'process {os.getpid()} of {platform.node()}\n')
+    file.flush()
+    self._lock_file = file
+
+  def close(self) -> None:
+    """Lets other processes have the folder."""
+    if self._lock_file:
+      self._lock_file.close()
+      self._lock_file = None
 
   def _not_writable(self, reason) -> errors.UserError:
     return errors.UserError(
@@ -235,7 +275,7 @@ class Workdir:
     def finish():
       if not together:
         build(folder)
-      record = {'inputs': prints, 'files': _checksums(folder)}
+      record = {'inputs': prints, 'files': checksums(folder)}
       write_json(folder / MANIFEST, record)
 
     if hosts.from_first(lambda: self._prepare(folder, prints)):
@@ -250,7 +290,7 @@ class Workdir:
     self.claim()
     finished = _read_json(folder / MANIFEST)
     if finished is not None:
-      reason = _difference(finished, prints) or _damage(folder, finished)
+      reason = _difference(finished, prints) or damage(folder)
       if not reason:
         _log.info('%s: skipped, up to date', folder.name)
         return False
@@ -258,6 +298,8 @@ class Workdir:
       reason = self._resume_or_reason(folder, prints)
     if reason:
       self._wipe(folder)
+    for partial in folder.rglob(f'*{PARTIAL}'):  # of a process that was killed
+      partial.unlink()
     what = f'rebuilt, {reason}' if reason else 'running'
     _log.info('%s: %s', folder.name, what)
     write_json(folder / STARTED, {'inputs': prints})
@@ -304,8 +346,11 @@ def _difference(record, prints) -> str:
   return f'{", ".join(changed)} changed' if changed else ''
 
 
-def _damage(folder, manifest) -> str:
-  """Which listed file is missing or altered, in words; '' if none is."""
+def damage(folder: pathlib.Path) -> str:
+  """What of a folder is not as its manifest says, in words; '' if all is."""
+  manifest = _read_json(folder / MANIFEST)
+  if manifest is None:
+    return 'it was not finished'
   for name, (size, checksum) in manifest.get('files', {}).items():
     path = folder / name
     if not path.is_file():
@@ -316,12 +361,12 @@ def _damage(folder, manifest) -> str:
   return ''
 
 
-def _checksums(folder) -> dict[str, tuple[int, str]]:
-  """{relative path: (bytes, sha256)} of the files that a step made."""
+def checksums(folder) -> dict[str, tuple[int, str]]:
+  """{relative path: (bytes, sha256)} of the files that were made in it."""
   return {
     name: ((folder / name).stat().st_size, file_fingerprint(folder / name))
     for name in _files(folder)
-    if name not in (MANIFEST, STARTED)
+    if pathlib.Path(name).name not in (MANIFEST, STARTED)
   }
 
 

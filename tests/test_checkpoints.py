@@ -1,12 +1,15 @@
 """Truths of checkpoints."""
 
+import shutil
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors, sharding
+from dbflax import errors, sharding, workdir
 from dbflax.train import optimizer
 from dbflax.train import state as state_lib
 
@@ -93,6 +96,53 @@ def test_only_the_newest_are_kept(tmp_path):
   _save(tmp_path, 1, 2, 3, keep=2)
   steps = sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit())
   assert steps == [2, 3]
+
+
+def _damaged(file, size):
+  """What may befall a file: cut at every 1/16, one bit flipped, or gone."""
+  content = file.read_bytes()
+  yield from (content[: size * n // 16] for n in range(16))
+  for at in (0, size // 2, size - 1):
+    flipped = bytearray(content)
+    flipped[at] ^= 1
+    yield bytes(flipped)
+  yield None
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+  _save(tmp_path / 'whole', 1, 2, keep=2)
+  names = [
+    path.relative_to(tmp_path / 'whole')
+    for path in (tmp_path / 'whole/2').rglob('*')
+    if path.is_file() and path.stat().st_size
+  ]
+  assert len(names) > 5
+  for n, name in enumerate(names):
+    size = (tmp_path / 'whole' / name).stat().st_size
+    kinds = list(_damaged(tmp_path / 'whole' / name, size))
+    for content in kinds if n < 2 else kinds[8:10]:
+      folder = tmp_path / 'hurt'
+      shutil.copytree(tmp_path / 'whole', folder)
+      (folder / name).unlink()
+      if content is not None:
+        (folder / name).write_bytes(content)
+      checkpoints_lib.Checkpoints(folder, 'a' * 64).close()
+      assert not (folder / '2').exists() and (folder / '1').exists(), name
+      assert f'{folder / "2"} is not used' in caplog.text
+      shutil.rmtree(folder)
+  shutil.copytree(tmp_path / 'whole', tmp_path / 'hurt')
+  (tmp_path / 'hurt/2' / workdir.MANIFEST).unlink()  # it was never sealed
+  _assert_equal(_restore(tmp_path / 'hurt', _state()), _state(1))
+
+
+def test_a_checkpoint_is_sealed_as_soon_as_it_is_on_disk(tmp_path):
+  saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
+  saved.save(3, _state(3))
+  end = time.monotonic() + 60
+  while not (tmp_path / '3' / workdir.MANIFEST).exists():
+    assert time.monotonic() < end
+    saved.poll()
+  saved.close()
 
 
 def test_saving_a_step_again_changes_nothing(tmp_path):

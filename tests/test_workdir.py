@@ -1,6 +1,8 @@
 import logging
 import os
 import pathlib
+import subprocess
+import sys
 
 import ml_collections
 import numpy as np
@@ -181,3 +183,57 @@ def test_every_path_lies_in_the_root(tmp_path):
   ]
   assert len(set(paths)) == len(paths)
   assert all(path.parent == tmp_path for path in paths)
+
+
+HOLDER = """
+import sys, time
+from dbflax import workdir
+work = workdir.Workdir(sys.argv[1], 'dog')
+work.claim()
+print('has it', flush=True)
+time.sleep(600)
+"""
+
+
+def test_two_processes_cannot_have_one_folder(tmp_path):
+  root = pathlib.Path(workdir.__file__).parents[1]
+  holder = subprocess.Popen(
+    [sys.executable, '-c', HOLDER, str(tmp_path)],
+    stdout=subprocess.PIPE,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': str(root)},
+  )
+  assert holder.stdout.readline() == 'has it\n'
+  mine = workdir.Workdir(tmp_path, 'dog')
+  try:
+    with pytest.raises(errors.UserError, match=f'by process {holder.pid} of'):
+      mine.claim()
+  finally:
+    holder.kill()
+    holder.wait()
+  # The lock of a killed process is none.
+  mine.claim()
+  other = workdir.Workdir(tmp_path, 'dog')
+  with pytest.raises(errors.UserError, match=f'by process {os.getpid()} of'):
+    other.claim()
+  mine.close()
+  other.claim()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+  run = workdir.Workdir(tmp_path)
+  with pytest.raises(KeyboardInterrupt):
+    run.step('prior', {'n': 3}, builder([], fail=True))
+  left = run.prior / 'deep' / f'.more.txt.123{workdir.PARTIAL}'
+  left.touch()
+  run.step('prior', {'n': 3}, builder([]))
+  assert not left.exists()
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path):
+  (tmp_path / 'a').write_text('old')
+  with pytest.raises(OSError), workdir.atomic_path(tmp_path / 'a') as partial:
+    partial.write_text('half')
+    raise OSError(28, 'No space left on device')
+  assert [p.name for p in tmp_path.iterdir()] == ['a']
+  assert (tmp_path / 'a').read_text() == 'old'

@@ -4,7 +4,6 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 [-1, 1] inside (`to_float`, `to_uint8`).
 """
 
-import os
 import pathlib
 import struct
 import warnings
@@ -12,7 +11,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from dbflax import errors
+from dbflax import errors, workdir
 
 # Checked in the header, before a single pixel is decoded.
 MAX_PIXELS = 80_000_000
@@ -165,11 +164,8 @@ def save_png(path, image: np.ndarray) -> None:
   """Writes uint8 [H, W, 3] losslessly; `path` is whole or absent."""
   if image.dtype != np.uint8:
     raise TypeError(f'{image.dtype} image; convert it with to_uint8 first')
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(f'.{path.name}.partial')
-  Image.fromarray(image).save(partial, format='PNG')
-  os.replace(partial, path)
+  with workdir.atomic_path(path) as partial:
+    Image.fromarray(image).save(partial, format='PNG')
 
 
 def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:

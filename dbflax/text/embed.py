@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 States = Float[np.ndarray, 'N L D']
 BATCH = 8  # prompts encoded at once
+_CHECKSUM = hashlib.sha256().digest_size
 
 
 @functools.cache
@@ -142,18 +143,22 @@ def _file_name(weights_fingerprint, tokenizer, prompt, max_length) -> str:
 
 
 def _npy(array: np.ndarray) -> bytes:
+  """An .npy file, and its sha256 behind it, which `np.load` does not mind."""
   buffer = io.BytesIO()
   np.save(buffer, array)
-  return buffer.getvalue()
+  content = buffer.getvalue()
+  return content + hashlib.sha256(content).digest()
 
 
 def _read(path: pathlib.Path, max_length: int) -> np.ndarray | None:
   """The states of one prompt, or None if they must be encoded."""
   try:
-    states = np.load(path)
+    content = path.read_bytes()
   except FileNotFoundError:
     return None
-  except (ValueError, EOFError, OSError) as error:
-    _log.warning('encoding again, %s is damaged: %s', path, error)
+  content, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
+  if hashlib.sha256(content).digest() != checksum:
+    _log.warning('encoding again, %s is damaged', path)
     return None
+  states = np.load(io.BytesIO(content))
   return states if states.shape[:1] == (max_length,) else None

@@ -68,6 +68,7 @@ def run(
       if stops and done < steps:
         checkpoints.wait()
         asked.obey()
+      checkpoints.poll()
       if sample and sample_every and (done % sample_every == 0):
         sample(state, done)
   return state

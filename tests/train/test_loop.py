@@ -22,6 +22,9 @@ class Checkpoints:
     assert int(state.step) == step
     self.steps.append(step)
 
+  def poll(self):
+    pass
+
   def wait(self):
     self.on_disk = list(self.steps)
 
