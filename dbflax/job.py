@@ -107,6 +107,22 @@ class Job:
       max_length=length,
     )
 
+  def claim(self) -> None:
+    """Takes the workdir, and writes down whose it is.
+
+    Raises:
+      UserError: somebody else has it, or the hosts are not of one mind.
+    """
+
+    def write():
+      self.work.claim()
+      record = {**self.config.to_dict(), 'command': self.work.command}
+      workdir_lib.write_json(self.work.root / 'config.json', record)
+
+    hosts.from_first(write)
+    if hosts.count() > 1:
+      _check_agreement(self)
+
   def step(
     self, name: str, inputs: dict, build, *, together: bool = True
   ) -> pathlib.Path:
@@ -135,7 +151,7 @@ def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
 
 
 def start(config, work: workdir_lib.Workdir) -> Job:
-  """Reads everything that can be wrong before anything is written.
+  """Reads everything that can be wrong; nothing is written yet.
 
   Raises:
     UserError: bad cascade, photos, identifier or workdir.
@@ -149,17 +165,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   identifier = _identifier(config, model.tokenizer)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
-  job = Job(config, work, model, photos, identifier, samplers, mesh)
-  hosts.from_first(lambda: _claim(job))
-  if hosts.count() > 1:
-    _check_agreement(job)
-  return job
-
-
-def _claim(job: Job) -> None:
-  job.work.claim()
-  record = {**job.config.to_dict(), 'command': job.work.command}
-  workdir_lib.write_json(job.work.root / 'config.json', record)
+  return Job(config, work, model, photos, identifier, samplers, mesh)
 
 
 def _check_agreement(job: Job) -> None:

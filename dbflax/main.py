@@ -28,6 +28,7 @@ Options:
       plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
       pretrain    train a cascade from nothing (configs/toybox.py)
+  --dry_run                 say which steps would run and why, and do nothing
   --help                    print this
 
 Many hosts, such as those of a TPU pod slice, run the same command together
@@ -61,8 +62,9 @@ MODES = (
   *('run', 'identifier', 'prior', 'train', 'sample', 'export', 'report'),
   *('plan', 'pretrain'),
 )
-# Those that many hosts can do together; the others are for one.
-TOGETHER = ('run', 'prior', 'train', 'sample', 'export')
+# Those that are made of steps. Many hosts can do them together; the others are
+# for one.
+STEPS = ('run', 'prior', 'train', 'sample', 'export')
 HELP_FLAGS = ('--help', '-help', '-h', '--helpfull', '--helpshort')
 
 
@@ -72,11 +74,16 @@ def main(argv: Sequence[str]) -> int:
     print(__doc__.strip())
     return 0
   try:
-    config, mode, workdir = parse(argv)
+    config, mode, workdir, dry_run = parse(argv)
     with contextlib.closing(workdir):
-      _dispatch(config, mode, workdir)
+      _dispatch(config, mode, workdir, dry_run)
   except errors.UserError as error:
     _complain(error)
+    return 2
+  except Exception as error:
+    if not (found := errors.of_disk(error)):
+      raise
+    _complain(found)
     return 2
   except KeyboardInterrupt as asked:
     _complain('stopped; the same command goes on')
@@ -89,7 +96,7 @@ def _complain(message) -> None:
 
 
 def parse(argv: Sequence[str]):
-  """The locked and checked (config, mode, workdir) of a command line.
+  """The locked and checked (config, mode, workdir, dry_run) of a command line.
 
   Raises:
     UserError: anything in it is unknown, missing or out of range.
@@ -111,17 +118,22 @@ def parse(argv: Sequence[str]):
   config = values.config
   validate.check(config)
   _check_mode(config, values.mode)
+  if values.dry_run and values.mode not in STEPS:
+    raise errors.UserError(
+      f'--dry_run goes with the modes {", ".join(STEPS)}, not {values.mode}'
+    )
   folder = values.workdir or os.path.join('runs', config.name)
   command = shlex.join(['python', '-m', 'dbflax.main', *argv[1:]])
   workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
-  return config, values.mode, workdir
+  return config, values.mode, workdir, values.dry_run
 
 
 def _define_others(values: flags.FlagValues) -> None:
   """Defines all flags but --config."""
   flags.DEFINE_string('workdir', '', 'results', flag_values=values)
   flags.DEFINE_enum('mode', 'run', MODES, 'part', flag_values=values)
+  flags.DEFINE_bool('dry_run', False, 'only say', flag_values=values)
 
 
 def _one_line(error: Exception) -> str:
@@ -209,18 +221,21 @@ def _has_field(config, path: str) -> bool:
   return True
 
 
-def _dispatch(config, mode: str, workdir: workdir_lib.Workdir) -> None:
-  """Runs `dbflax.pipeline.<mode>`."""
+def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
+  """Runs `dbflax.pipeline.<mode>`, or says what that would do."""
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()
   _set_compilation_cache(config.get('compilation_cache', ''))
-  if mode in TOGETHER:
+  if mode in STEPS and not dry_run:
     hosts.join(**config.hosts)
   _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
   from dbflax import pipeline
 
   with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
-    getattr(pipeline, mode)(config, workdir)
+    if dry_run:
+      pipeline.dry_run(config, workdir, mode)
+    else:
+      getattr(pipeline, mode)(config, workdir)
 
 
 def _others_silent():

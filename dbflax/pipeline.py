@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, hosts, pretrained, rng
+from dbflax import cascade, errors, hosts, inputs, pretrained, rng
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -24,9 +24,10 @@ from dbflax.data import images
 from dbflax.plan import planner, table
 from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
-from dbflax.weights import diffusers, files, lora
+from dbflax.weights import diffusers, lora
 
 _log = logging.getLogger(__name__)
+DONE = workdir_lib.DONE
 
 
 def run(config, work: workdir_lib.Workdir) -> None:
@@ -104,9 +105,21 @@ def pretrain(config, work: workdir_lib.Workdir) -> None:
   print(f'Cascade: {folder}')
 
 
+def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
+  """Prints what a mode would do of its steps, and why; writes nothing."""
+  steps = inputs.of_mode(job_lib.start(config, work), mode)
+  states = {name: work.state(name, made_of) for name, made_of in steps.items()}
+  if mode == 'run':
+    stale = [name for name, state in states.items() if state != DONE]
+    states['report'] = f'redone, after {stale[0]}' if stale else DONE
+  for name, state in states.items():
+    print(f'{name:12s} {state}')
+
+
 def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
   """The job, with its photos, identifier and embeddings written down."""
   job = job_lib.start(config, work)
+  job.claim()
   _write_photos(job)
   _write_identifier(job)
   # All at once: the text encoder is loaded a single time.
@@ -118,50 +131,27 @@ def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
   """The job, with its class images drawn and its stages fine-tuned."""
   job = _start(config, work)
   _draw_prior(job)
-  for name in job.model.stages:
+  for name in inputs.trained(job):
     _train(job, name)
   return job
 
 
 def _write_photos(job: job_lib.Job) -> None:
-  photos = job.photos[max(job.photos)]
+  made_of = inputs.photos(job)
 
   def build(folder):
-    for n, photo in enumerate(photos):
+    for n, photo in enumerate(made_of['photos']):
       images.save_png(folder / f'{n:02d}.png', images.to_uint8(photo))
 
-  job.work.step('photos', {'photos': photos}, build)
+  job.work.step('photos', made_of, build)
 
 
 def _write_identifier(job: job_lib.Job) -> None:
-  text, ids = job.identifier.text, list(job.identifier.ids)
-  content = {
-    'text': text,
-    'ids': ids,
-    'pieces': [job.model.tokenizer.piece(i) for i in ids],
-    'kind': job.config.identifier.kind,
-    'subject': f'{text} {job.noun}',
-    'class_noun': job.noun,
-  }
+  made_of = inputs.identifier(job)
   build = lambda folder: workdir_lib.write_json(
-    folder / 'identifier.json', content
+    folder / 'identifier.json', made_of
   )
-  job.work.step('identifier', content, build)
-
-
-def _prior_inputs(job: job_lib.Job) -> dict:
-  """All that the class images depend on; how many at once is not among it."""
-  options = job.config.prior
-  return {
-    'prompt': job.prior_prompt,
-    'count': options.count,
-    'sampler': [options.sampler, options.steps, options.guidance_scale],
-    'seed': job.config.seed,
-    'text': job.config.text.to_dict(),
-    'text_encoder': job.weights('text_encoder'),
-    'stage_1': job.weights('stage_1'),
-    'dtype': job.config.stage_1.dtype,
-  }
+  job.work.step('identifier', made_of, build)
 
 
 def _draw_prior(job: job_lib.Job) -> None:
@@ -187,19 +177,13 @@ def _draw_prior(job: job_lib.Job) -> None:
       batch=options.batch,
     )
 
-  job.step('prior', _prior_inputs(job), build)
+  job.step('prior', inputs.prior(job), build)
 
 
 def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
-  """The photos as this stage learns them: with the lower image, if it is SR."""
-  names = list(job.model.stages)
-  stage = job.model.stages[name]
-  low = None
-  if stage.is_super_resolution:
-    below = job.model.stages[names[names.index(name) - 1]]
-    low = job.photos[below.resolution]
+  image, low = inputs.pair(job, name)
   [text] = job.embed([job.instance_prompt])
-  return finetune.Examples(job.photos[stage.resolution], text, low)
+  return finetune.Examples(image, text, low)
 
 
 def _train(job: job_lib.Job, name: str) -> None:
@@ -207,35 +191,21 @@ def _train(job: job_lib.Job, name: str) -> None:
 
   The U-Net is whole in any case, so that whatever comes next need not know.
   """
-  config = job.config
-  if not config[name].train:
-    return
-  instance = _photo_examples(job, name)
-  with_prior = name == 'stage_1' and job.uses_prior
-  inputs = {
-    'photos': [instance.image, instance.low],
-    'prompt': job.instance_prompt,
-    'hyper': config[name].to_dict(),
-    'seed': config.seed,
-    'text': config.text.to_dict(),
-    'text_encoder': job.weights('text_encoder'),
-    'weights': job.weights(name),
-    'prior': _prior_inputs(job) if with_prior else None,
-    'prior_weight': config.prior.weight if with_prior else 0.0,
-  }
+  config, made_of = job.config, inputs.train(job, name)
 
   def build(folder):
+    instance = _photo_examples(job, name)
     [null_text] = job.embed([''])
     tuned = finetune.run(
       job.model.stages[name],
       job.load_params(name),
       config[name],
       instance,
-      _class_examples(job) if with_prior else None,
+      _class_examples(job) if inputs.learns_prior(job, name) else None,
       null_text,
       seed=config.seed,
       folder=folder,
-      fingerprint=workdir_lib.fingerprint(inputs),
+      fingerprint=workdir_lib.fingerprint(made_of),
       mesh=job.mesh,
       sample=functools.partial(
         _preview, job, name, instance, null_text, folder
@@ -245,7 +215,7 @@ def _train(job: job_lib.Job, name: str) -> None:
     if tuned.lora is not None:
       lora.write(folder / 'lora', tuned.lora)
 
-  job.step(name, inputs, build)
+  job.step(name, made_of, build)
 
 
 def _class_examples(job: job_lib.Job) -> finetune.Prior:
@@ -287,14 +257,6 @@ def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
   }
 
 
-def _weights(job: job_lib.Job) -> dict:
-  """What the weights of all stages are, for the fingerprint of a step."""
-  return {
-    name: files.find(folder) if folder else job.weights(name)
-    for name, folder in _tuned(job).items()
-  }
-
-
 def _export(job: job_lib.Job) -> None:
   """The fine-tuned cascade, in the layout of diffusers."""
   config = job.config
@@ -305,32 +267,17 @@ def _export(job: job_lib.Job) -> None:
     job.prompts()[0],
     sampling,
   )
-  inputs = {
-    'weights': _weights(job),
-    'text_encoder': job.weights('text_encoder'),
-    'options': config.export.to_dict(),
-    'card': card,
-  }
 
   def build(folder):
     export_lib.write(folder, job.model, _tuned(job), **config.export.to_dict())
     workdir_lib.atomic_write(folder / 'README.md', card.encode())
 
-  job.step('export', inputs, build, together=False)
+  job.step('export', inputs.export(job), build, together=False)
 
 
 def _sample(job: job_lib.Job) -> None:
   """Every prompt through all stages."""
   config, names, tuned = job.config, list(job.model.stages), _tuned(job)
-  inputs = {
-    'weights': _weights(job),
-    'prompts': job.prompts(),
-    'sample': config.sample.to_dict(),
-    'dtype': {name: config[name].dtype for name in names},
-    'seed': config.seed,
-    'text': config.text.to_dict(),
-    'text_encoder': job.weights('text_encoder'),
-  }
 
   def build(folder):
     count = config.sample.images_per_prompt
@@ -349,7 +296,7 @@ def _sample(job: job_lib.Job) -> None:
         folder, names, config.sample.prompts, job.prompts(), count
       )
 
-  job.step('samples', inputs, build)
+  job.step('samples', inputs.samples(job), build)
 
 
 def _report(config, work: workdir_lib.Workdir) -> None:

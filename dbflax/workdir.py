@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 MANIFEST = 'manifest.json'
 STARTED = 'started.json'
+# What is to be done of a step; otherwise it is done again, with the reason.
+DONE, NEW, RESUMED = 'skipped, up to date', 'running', 'resumed'
 # Endings of files that a killed process may leave half-written.
 PARTIAL = '.partial'
 
@@ -285,40 +287,44 @@ class Workdir:
       hosts.from_first(finish)
     return folder
 
-  def _prepare(self, folder: pathlib.Path, prints: Mapping[str, str]) -> bool:
-    """Makes a step's folder ready to build in; False if it is up to date."""
-    self.claim()
+  def state(self, name: str, inputs: Mapping[str, Any]) -> str:
+    """`DONE`, or what `step` would do and why; nothing is touched.
+
+    Raises:
+      UserError: the folder holds files that no step made.
+    """
+    prints = {key: fingerprint(value) for key, value in inputs.items()}
+    return self._state(self.root / name, prints)
+
+  def _state(self, folder: pathlib.Path, prints: Mapping[str, str]) -> str:
     finished = _read_json(folder / MANIFEST)
     if finished is not None:
       reason = _difference(finished, prints) or damage(folder)
-      if not reason:
-        _log.info('%s: skipped, up to date', folder.name)
-        return False
-    else:
-      reason = self._resume_or_reason(folder, prints)
-    if reason:
-      self._wipe(folder)
-    for partial in folder.rglob(f'*{PARTIAL}'):  # of a process that was killed
-      partial.unlink()
-    what = f'rebuilt, {reason}' if reason else 'running'
-    _log.info('%s: %s', folder.name, what)
-    write_json(folder / STARTED, {'inputs': prints})
-    return True
-
-  def _resume_or_reason(self, folder, prints) -> str:
-    """'' if an unfinished `folder` can be built upon, else why it cannot."""
+      return f'redone, {reason}' if reason else DONE
     started = _read_json(folder / STARTED)
     if started is not None:
       reason = _difference(started, prints)
-      if not reason:
-        _log.info('%s: resumed', folder.name)
-      return reason
+      return f'redone, {reason}' if reason else RESUMED
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
       raise errors.UserError(
         f"'{folder}' was not made by dbflax; move it away or give another "
         '--workdir'
       )
-    return ''
+    return NEW
+
+  def _prepare(self, folder: pathlib.Path, prints: Mapping[str, str]) -> bool:
+    """Makes a step's folder ready to build in; False if it is up to date."""
+    self.claim()
+    state = self._state(folder, prints)
+    _log.info('%s: %s', folder.name, state)
+    if state == DONE:
+      return False
+    if state not in (NEW, RESUMED):
+      self._wipe(folder)
+    for partial in folder.rglob(f'*{PARTIAL}'):  # of a process that was killed
+      partial.unlink()
+    write_json(folder / STARTED, {'inputs': prints})
+    return True
 
   def _wipe(self, folder) -> None:
     """Removes a folder; killed half-way, it never looks like a step again."""

@@ -28,7 +28,7 @@ LAYERS = (
     'train.adapt',
   ),
   ('train.step',),
-  ('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'export'),
+  ('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs', 'export'),
   ('pipeline',),
   ('main',),
 )

@@ -46,7 +46,7 @@ def test_no_config_adds_or_drops_a_field(name, variant):
 @pytest.mark.parametrize('variant', toybox.VARIANTS)
 def test_every_pretraining_config_is_valid(variant):
   argument = f'--config={ROOT / "configs/toybox.py"}:{variant}'
-  config, mode, _ = main.parse(['dbflax', argument, '--mode=pretrain'])
+  config, mode, *_ = main.parse(['dbflax', argument, '--mode=pretrain'])
   assert variant.startswith(config.target)
   assert mode == 'pretrain'
 

@@ -10,7 +10,8 @@ import pytest
 import safetensors.numpy
 
 from configs import test as test_config
-from dbflax import cascade, main, pipeline, pretrained
+from dbflax import cascade, main, pretrained
+from dbflax import inputs as inputs_lib
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
 from dbflax.train import loop, step
@@ -19,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 STAGES = cascade.STAGES
 
 
-def call(mode, folder, *options):
+def call(mode, folder, *options, dry_run=False):
   """Runs the command in this process; the exit code."""
   return main.main(
     [
@@ -27,6 +28,7 @@ def call(mode, folder, *options):
       f'--config={ROOT / "configs/test.py"}',
       f'--mode={mode}',
       f'--workdir={folder}',
+      *(['--dry_run'] if dry_run else []),
       *(f'--config.{option}' for option in options),
     ]
   )
@@ -122,6 +124,57 @@ def test_second_run_does_nothing(finished):
   assert stamp() == before
 
 
+def dry_run(folder, capsys, *options, mode='run'):
+  """What --dry_run says: step → what would be done."""
+  before = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+  capsys.readouterr()
+  assert call(mode, folder, *options, dry_run=True) == 0
+  assert {p: p.stat().st_mtime_ns for p in folder.rglob('*')} == before
+  lines = capsys.readouterr().out.splitlines()
+  return dict(line.split(maxsplit=1) for line in lines)
+
+
+STEPS = ('photos', 'identifier', 'prior', *STAGES, 'samples', 'report')
+
+
+@pytest.mark.parametrize(
+  ('option', 'redone'),
+  [
+    ('stage_1.checkpoint_every=3', {}),
+    ('sample.prompts=("a {subject}",)', {'samples': 'prompts, sample'}),
+    ('stage_3.steps=5', {'stage_3': 'hyper', 'samples': 'weights'}),
+    ('prior.weight=0.5', {'stage_1': 'prior_weight', 'samples': 'weights'}),
+    (
+      'prior.steps=3',
+      {'prior': 'sampler', 'stage_1': 'prior', 'samples': 'weights'},
+    ),
+    (
+      'subject.photos=toybox:teapot',
+      {
+        **{'photos': 'photos', **dict.fromkeys(STAGES, 'photos')},
+        'samples': 'weights',
+      },
+    ),
+  ],
+)
+def test_what_a_change_makes_stale_is_said(finished, capsys, option, redone):
+  """Exactly the steps downstream of it, each with the reason."""
+  found = dry_run(finished, capsys, option)
+  expected = dict.fromkeys(STEPS, 'skipped, up to date')
+  expected |= {k: f'redone, {v} changed' for k, v in redone.items()}
+  if redone:
+    expected['report'] = f'redone, after {next(iter(redone))}'
+  assert found == expected
+
+
+def test_a_dry_run_of_nothing_writes_nothing(tmp_path, capsys):
+  said = dry_run(tmp_path / 'a', capsys, mode='train')
+  assert said == dict.fromkeys(STEPS[:-2], 'running')
+  assert not (tmp_path / 'a').exists()
+  assert call('plan', tmp_path / 'a', dry_run=True) == 2
+  assert '--dry_run goes with' in capsys.readouterr().err
+
+
 def test_same_seed_gives_the_same_weights(finished, tmp_path):
   assert call('train', tmp_path / 'a', 'cascade.stages=("stage_1",)') == 0
   again, first = weights(tmp_path / 'a'), weights(finished)
@@ -203,7 +256,7 @@ def test_what_class_images_depend_on(tmp_path, field, value, matters):
     config.update_from_flattened_dict(fields)
     work = workdir_lib.Workdir(tmp_path, config.name)
     job = job_lib.start(config, work)
-    return workdir_lib.fingerprint(pipeline._prior_inputs(job))
+    return workdir_lib.fingerprint(inputs_lib.prior(job))
 
   assert (recorded({}) != recorded({field: value})) == matters
 

@@ -42,9 +42,9 @@ def test_a_changed_input_rebuilds_from_nothing_and_is_named(tmp_path, caplog):
   run.step('prior', {'prompt': 'a cat', 'n': 3}, builder(calls, 'new'))
   assert calls == [[workdir.STARTED]] * 2
   assert (run.prior / 'result.txt').read_text() == 'new'
-  assert 'prior: rebuilt, prompt changed' in caplog.text
+  assert 'prior: redone, prompt changed' in caplog.text
   run.step('prior', {'prompt': 'a cat'}, builder(calls))
-  assert 'prior: rebuilt, n changed' in caplog.text
+  assert 'prior: redone, n changed' in caplog.text
 
 
 def test_an_interrupted_step_finds_its_own_files(tmp_path):

@@ -1,0 +1,142 @@
+"""All that the result of each step depends on, and nothing else.
+
+A step is done again if, and only if, one of these changes. They are known
+before anything is made: what an earlier step makes stands here as that step's
+own inputs, so that `--dry_run` can tell what would be redone.
+"""
+
+import numpy as np
+
+from dbflax import job as job_lib
+
+Inputs = dict[str, object]
+
+# Raised where dbflax makes something else of the same inputs than before.
+_CODE = {'prior': 1, 'train': 1, 'samples': 1, 'export': 1}
+# Fields of a stage that say when to save, not what comes out.
+_NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
+
+
+def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
+  """Step → inputs of a mode's steps in their order, but for the report's."""
+  steps = {'photos': photos(job), 'identifier': identifier(job)}
+  if job.uses_prior:
+    steps['prior'] = prior(job)
+  if mode != 'prior':
+    for name in trained(job):
+      steps[name] = train(job, name)
+  if mode in ('run', 'sample'):
+    steps['samples'] = samples(job)
+  if mode == 'export':
+    steps['export'] = export(job)
+  return steps
+
+
+def trained(job: job_lib.Job) -> list[str]:
+  """The stages that are fine-tuned."""
+  return [name for name in job.model.stages if job.config[name].train]
+
+
+def photos(job: job_lib.Job) -> Inputs:
+  return {'photos': job.photos[max(job.photos)]}
+
+
+def identifier(job: job_lib.Job) -> Inputs:
+  """What is written of the identifier is also all that it depends on."""
+  text, ids = job.identifier.text, list(job.identifier.ids)
+  return {
+    'text': text,
+    'ids': ids,
+    'pieces': [job.model.tokenizer.piece(i) for i in ids],
+    'kind': job.config.identifier.kind,
+    'subject': f'{text} {job.noun}',
+    'class_noun': job.noun,
+  }
+
+
+def _text(job: job_lib.Job) -> Inputs:
+  return {
+    'text': job.config.text.to_dict(),
+    'text_encoder': job.weights('text_encoder'),
+  }
+
+
+def prior(job: job_lib.Job) -> Inputs:
+  """How many class images are drawn at once is not among them."""
+  options = job.config.prior
+  return {
+    'prompt': job.prior_prompt,
+    'count': options.count,
+    'sampler': [options.sampler, options.steps, options.guidance_scale],
+    'seed': job.config.seed,
+    'stage_1': job.weights('stage_1'),
+    'dtype': job.config.stage_1.dtype,
+    'code': _CODE['prior'],
+    **_text(job),
+  }
+
+
+def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+  """The photos as a stage learns them: with the lower image, if it is SR."""
+  names = list(job.model.stages)
+  stage = job.model.stages[name]
+  low = None
+  if stage.is_super_resolution:
+    below = job.model.stages[names[names.index(name) - 1]]
+    low = job.photos[below.resolution]
+  return job.photos[stage.resolution], low
+
+
+def train(job: job_lib.Job, name: str) -> Inputs:
+  config, hyper = job.config, job.config[name].to_dict()
+  with_prior = learns_prior(job, name)
+  return {
+    'photos': pair(job, name),
+    'prompt': job.instance_prompt,
+    'hyper': {k: v for k, v in hyper.items() if k not in _NO_RESULT},
+    'seed': config.seed,
+    'weights': job.weights(name),
+    'prior': prior(job) if with_prior else None,
+    'prior_weight': config.prior.weight if with_prior else 0.0,
+    'code': _CODE['train'],
+    **_text(job),
+  }
+
+
+def learns_prior(job: job_lib.Job, name: str) -> bool:
+  """Whether a stage sees class images: the base does."""
+  return name == 'stage_1' and job.uses_prior
+
+
+def _weights(job: job_lib.Job) -> Inputs:
+  """The weights that all stages are sampled with."""
+  tuned = trained(job)
+  return {
+    name: train(job, name) if name in tuned else job.weights(name)
+    for name in job.model.stages
+  }
+
+
+def samples(job: job_lib.Job) -> Inputs:
+  config = job.config
+  return {
+    'weights': _weights(job),
+    'prompts': job.prompts(),
+    'sample': config.sample.to_dict(),
+    'dtype': {name: config[name].dtype for name in job.model.stages},
+    'seed': config.seed,
+    'code': _CODE['samples'],
+    **_text(job),
+  }
+
+
+def export(job: job_lib.Job) -> Inputs:
+  return {
+    'weights': _weights(job),
+    'text_encoder': job.weights('text_encoder'),
+    'options': job.config.export.to_dict(),
+    'subject': [f'{job.identifier.text} {job.noun}', job.prompts()[0]],
+    'photos': job.config.subject.photos,
+    'sample': job.config.sample.to_dict(),
+    'code': _CODE['export'],
+  }
