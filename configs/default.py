@@ -230,6 +230,9 @@ def _stage(
   stage.checkpoint_minutes = 10.0
   # Checkpoints to keep; while training it is one more.
   stage.keep = 1
+  # Steps whose loss or gradient may be not finite. They change nothing; with
+  # one more the training stops.
+  stage.max_skipped = 0
   # Steps between small grids of samples; 0 is never.
   stage.sample_every = steps // 2
   _add_memory(stage)

@@ -31,8 +31,8 @@ def of_disk(error: Exception) -> UserError | None:
       name = getattr(cause, 'filename', None)
       where = f' at {name}' if name else ''
       return UserError(
-        f'{_DISK[number]}{where}; nothing that was finished is lost. Mend that, '
-        'and the same command goes on.'
+        f'{_DISK[number]}{where}; nothing that was finished is lost, and once '
+        'that is mended the same command goes on.'
       )
   return None
 

@@ -122,6 +122,7 @@ RULES = (
   Rule('*.ema_decay', lambda value: 0 <= value < 1, 'in 0 … 1, below 1'),
   Rule('*.checkpoint_every', _at_least(1), 'at least 1 step'),
   Rule('*.checkpoint_minutes', _at_least(0), '0 (never) or more'),
+  Rule('*.max_skipped', _at_least(0), 'at least 0 steps'),
   Rule('*.keep', _at_least(1), 'at least 1 checkpoint'),
   Rule('*.sample_every', _at_least(0), '0 (never) or a number of steps'),
   _one_of('export.dtype', (*DTYPES, 'float16')),

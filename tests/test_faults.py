@@ -1,7 +1,7 @@
 """What may happen to a run, over and over: killed, and a disk that fills up.
 
-Slow: about ten minutes for every fifty kills on two cores. DBFLAX_KILLS says how
-many there are.
+DBFLAX_KILLS says how many kills there are; each costs some seconds, most of
+them for starting Python and reading compiled programs.
 """
 
 import contextlib

@@ -144,7 +144,7 @@ def run(
     stage.name,
     state,
     update,
-    **{name: hyper[name] for name in _WHEN},
+    **{name: hyper[name] for name in _LOOP},
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
     sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
@@ -155,7 +155,10 @@ def run(
 
 
 # What `loop.run` wants to know of a stage's section of the config.
-_WHEN = ('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every')
+_LOOP = (
+  *('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every'),
+  'max_skipped',
+)
 
 
 def optimizer_of(hyper) -> optax.GradientTransformation:

@@ -5,6 +5,7 @@ number, so nothing but the state has to survive a kill.
 """
 
 import json
+import logging
 import math
 import os
 import pathlib
@@ -19,6 +20,7 @@ from dbflax import checkpoints as checkpoints_lib
 from dbflax import errors, hosts, sharding, stop
 from dbflax.train import state as state_lib
 
+_log = logging.getLogger(__name__)
 Update = Callable[[state_lib.State, int], tuple[state_lib.State, dict]]
 
 
@@ -31,6 +33,7 @@ def run(
   checkpoints: checkpoints_lib.Checkpoints,
   checkpoint_every: int,
   checkpoint_minutes: float = 0,
+  max_skipped: int = 0,
   log_path: pathlib.Path,
   sample_every: int = 0,
   sample: Callable[[state_lib.State, int], None] | None = None,
@@ -38,15 +41,20 @@ def run(
   """Runs from the state's step to `steps`, and leaves a checkpoint there.
 
   Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
-  never), and where somebody asks to stop.
+  never), and where somebody asks to stop. A step whose loss or gradient is not
+  finite leaves the parameters as they were (`step`); so many as `max_skipped`
+  may be.
 
   Raises:
-    UserError: on a non-finite loss, with its parts and the last checkpoint.
+    UserError: on one more, with the parts of its loss.
     Stopped: asked to by a signal, with a checkpoint of the step that was done.
   """
   start = int(state.step)
   is_late = _timer(checkpoint_minutes)
-  with MetricsLog(log_path, name, start) as log, stop.deferred() as asked:
+  with (
+    MetricsLog(log_path, name, start, max_skipped) as log,
+    stop.deferred() as asked,
+  ):
     bar = tqdm.tqdm(
       range(start, steps),
       name,
@@ -95,13 +103,16 @@ class MetricsLog:
   the next step to work on meanwhile.
   """
 
-  def __init__(self, path: pathlib.Path, name: str, start: int):
+  def __init__(
+    self, path: pathlib.Path, name: str, start: int, max_skipped: int = 0
+  ):
     self._name, self._pending, self._shown = name, None, ''
     # All hosts have the same metrics; one writes them down.
     path = path if hosts.is_first() else pathlib.Path(os.devnull)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A resumed run forgets what the killed one logged past its checkpoint.
     lines = [line for line in read(path) if line['step'] < start]
+    self._left = max_skipped - sum(not _is_finite(line) for line in lines)
     path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._file = path.open('a')
 
@@ -129,11 +140,23 @@ class MetricsLog:
     self._file.write(json.dumps({'step': step, **values}) + '\n')
     self._file.flush()
     self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
-    if not all(math.isfinite(v) for v in values.values()):
+    if not _is_finite(values):
+      self._skip(step)
+
+  def _skip(self, step: int) -> None:
+    """Counts a step that was skipped; UserError if it is one too many."""
+    self._left -= 1
+    what = f'{self._name}: the loss is not finite at step {step}'
+    if self._left < 0:
       raise errors.UserError(
-        f'{self._name}: the loss is not finite at step {step} ({self._shown}); '
-        'lower the learning rate. The last checkpoint stands.'
+        f'{what} ({self._shown}); lower the learning rate, or allow a few with '
+        f'{self._name}.max_skipped. The last checkpoint stands.'
       )
+    _log.warning('%s; skipped, %d more may be', what, self._left)
+
+
+def _is_finite(values: dict) -> bool:
+  return all(math.isfinite(value) for value in values.values())
 
 
 def read(path: pathlib.Path) -> list[dict]:

@@ -176,8 +176,7 @@ def compile_programs(
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
 
   def apply(state, grads):
-    new = _apply_gradients(state, grads, optimizer, ema_decay)
-    return new, optax.tree.norm(grads)
+    return _apply_gradients(state, grads, optimizer, ema_decay)
 
   gradient = jax.jit(gradient, out_shardings=(shardings.params, replicated))
   return Programs(
@@ -201,6 +200,17 @@ def _mean(grad, zeros, parts):
 
 
 def _apply_gradients(
+  state: state_lib.State, grads, optimizer, ema_decay: float
+) -> tuple[state_lib.State, jax.Array]:
+  """(next state, gradient norm); if that is not finite, only the step moves."""
+  norm = optax.tree.norm(grads)
+  new = _updated(state, grads, optimizer, ema_decay)
+  keep = lambda a, b: jnp.where(jnp.isfinite(norm), a, b)
+  kept = jax.tree.map(keep, new, state)
+  return dataclasses.replace(kept, step=new.step), norm
+
+
+def _updated(
   state: state_lib.State, grads, optimizer, ema_decay: float
 ) -> state_lib.State:
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

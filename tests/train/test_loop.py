@@ -7,7 +7,7 @@ import time
 import jax.numpy as jnp
 import pytest
 
-from dbflax import stop
+from dbflax import errors, stop
 from dbflax.train import loop
 from dbflax.train import state as state_lib
 
@@ -29,14 +29,21 @@ class Checkpoints:
     self.on_disk = list(self.steps)
 
 
-def run(folder, steps, each=lambda step: None, start=0, **options):
+def run(
+  folder,
+  steps,
+  each=lambda step: None,
+  start=0,
+  loss=float,
+  **options,
+):
   """The checkpoints of a training that only counts; `each` is called first."""
   saved = Checkpoints()
 
   def update(state, step):
     each(step)
     new = state_lib.State(state.step + 1, {}, (), None)
-    return new, {'loss': jnp.float32(step)}
+    return new, {'loss': jnp.float32(loss(step))}
 
   state = state_lib.State(jnp.int32(start), {}, (), None)
   options = {'checkpoint_every': 100, **options}
@@ -96,6 +103,28 @@ def test_in_the_first_step_or_asked_twice_it_stops_at_once(tmp_path, when):
 
   saved = run(tmp_path, 7, ask)
   assert saved.steps == [] and saved.stopped.number == signal.SIGTERM
+
+
+def nan_at(*steps):
+  """Losses that are not finite at these steps."""
+  return lambda step: float('nan') if step in steps else 1.0
+
+
+def test_so_many_bad_steps_are_skipped(tmp_path, caplog):
+  options = {'max_skipped': 2, 'checkpoint_every': 2}
+  saved = run(tmp_path, 6, loss=nan_at(1, 2), **options)
+  assert saved.steps == [2, 4, 6]
+  assert 'not finite at step 2; skipped, 0 more' in caplog.text
+
+
+def test_one_bad_step_more_stops_also_after_a_restart(tmp_path):
+  assert run(tmp_path, 3, loss=nan_at(1), max_skipped=1).steps == [3]
+  again = lambda allowed: run(
+    tmp_path, 6, loss=nan_at(4), max_skipped=allowed, start=3
+  )
+  with pytest.raises(errors.UserError, match=r'at step 4 \(loss=nan\)'):
+    again(1)
+  assert again(2).steps == [6]
 
 
 def test_handlers_come_back(tmp_path):

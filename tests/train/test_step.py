@@ -419,3 +419,23 @@ def test_a_batch_is_a_tree_of_arrays():
   )
   assert len(leaves) == 4
   assert len(jax.tree.leaves(_batch())) == 2
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_moves_only_the_step(bad):
+  tx = optimizer.build(learning_rate=1e-2, steps=10)
+  params = {
+    'conv_in': {'kernel': _normal(0, 3, 3, 3, 8), 'bias': _normal(1, 8)}
+  }
+  state, *_ = _state(params, tx, ema=True)
+  grads = jax.tree.map(jnp.ones_like, state.params)
+  grads['conv_in']['bias'] = grads['conv_in']['bias'].at[3].set(bad)
+  found, norm = step_lib._apply_gradients(state, grads, tx, 0.9)
+  assert not np.isfinite(norm) and found.step == state.step + 1
+  expected = _flat(state) | {'.step': found.step}
+  for name, leaf in _flat(found).items():
+    np.testing.assert_array_equal(leaf, expected[name], err_msg=name)
+  good, _ = step_lib._apply_gradients(found, state.params, tx, 0.9)
+  assert not np.array_equal(
+    good.ema['conv_in']['bias'], params['conv_in']['bias']
+  )
