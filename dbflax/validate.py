@@ -144,7 +144,11 @@ RULES = (
   Rule('*.vlb_weight', _at_least(0), 'at least 0'),
   _one_of('*.sampler', SAMPLERS),
   Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),
-  Rule('sample.prompts', bool, 'at least one prompt'),
+  Rule(
+    'sample.prompts',
+    lambda value: bool(value) and all(isinstance(p, str) for p in value),
+    'at least one prompt, all of them texts',
+  ),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
   _one_of('hosts.join', JOIN),

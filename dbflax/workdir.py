@@ -338,14 +338,16 @@ def _read_json(path):
   """The object in a JSON file; None if it is missing or unreadable."""
   try:
     content = json.loads(path.read_bytes())
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return None
   return content if isinstance(content, dict) else None
 
 
 def _difference(record, prints) -> str:
   """Which inputs differ from those in a manifest, in words; '' if none."""
-  old = record.get('inputs', {})
+  old = record.get('inputs')
+  if not isinstance(old, dict):
+    return 'what it was made of is not known'
   changed = sorted(
     key for key in old.keys() | prints.keys() if old.get(key) != prints.get(key)
   )
@@ -357,12 +359,16 @@ def damage(folder: pathlib.Path) -> str:
   manifest = _read_json(folder / MANIFEST)
   if manifest is None:
     return 'it was not finished'
-  for name, (size, checksum) in manifest.get('files', {}).items():
+  found = manifest.get('files')
+  if not isinstance(found, dict):
+    return 'its files are not known'
+  for name, entry in found.items():
     path = folder / name
     if not path.is_file():
       return f'{name} is missing'
     # The size first: it spares reading most damaged files.
-    if path.stat().st_size != size or file_fingerprint(path) != checksum:
+    size = path.stat().st_size
+    if entry[:1] != [size] or entry != [size, file_fingerprint(path)]:
       return f'{name} was altered'
   return ''
 

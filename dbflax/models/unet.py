@@ -27,6 +27,13 @@ _SIZES = (
   *('layers_per_block', 'down_block_types', 'up_block_types'),
   *('attention_head_dim', 'cross_attention_dim', 'encoder_hid_dim'),
 )
+# Fields with one entry for each level, of this type.
+_LEVELS = {
+  'block_out_channels': int,
+  'layers_per_block': int,
+  'down_block_types': str,
+  'up_block_types': str,
+}
 # Fields that may be left out; these are the values that are honoured.
 _ALLOWED = {
   'encoder_hid_dim_type': (None, 'text_proj'),
@@ -200,6 +207,23 @@ def from_config(config: dict, dtype=jnp.float32, remat: str = 'none') -> UNet:
   return UNet(**{**fields, 'dtype': dtype, 'remat': remat})
 
 
+def _check_levels(config: dict) -> None:
+  """Refuses lists that do not have one entry for each level."""
+  channels = config['block_out_channels']
+  count = len(channels) if isinstance(channels, list) else 0
+  for field, kind in _LEVELS.items():
+    value = config[field]
+    if field == 'layers_per_block' and isinstance(value, int):
+      value = [value] * count  # one number for all
+    is_list = isinstance(value, list) and len(value) == count > 0
+    if not is_list or not all(isinstance(v, kind) and v for v in value):
+      raise errors.UserError(
+        f'unet/config.json: {field} is {config[field]!r}; it has one '
+        f'{kind.__name__} for every level, of which block_out_channels has '
+        f'{count}.'
+      )
+
+
 def _check(config: dict) -> None:
   """Refuses what a config.json asks for and this U-Net cannot do."""
   missing = [field for field in _SIZES if config.get(field) is None]
@@ -217,12 +241,13 @@ def _check(config: dict) -> None:
         'the Imagen / DeepFloyd IF family, where it is '
         f'{" or ".join(map(repr, values))}.'
       )
-  for field in ('attention_head_dim', 'cross_attention_dim'):
-    if not isinstance(config[field], int):
+  for field in set(_SIZES) - set(_LEVELS):
+    if type(config[field]) is not int or config[field] < 1:
       raise errors.UserError(
-        f'unet/config.json: {field} is {config[field]!r}; dbflax reads one '
-        'number for all levels.'
+        f'unet/config.json: {field} is {config[field]!r}; it is one number for '
+        'all levels, above 0.'
       )
+  _check_levels(config)
   for block in (*config['down_block_types'], *config['up_block_types']):
     if block not in _ATTENDS:
       raise errors.UserError(

@@ -78,10 +78,15 @@ def _one_or_shards(folder, stem: str, ending: str, variant: str):
 
 
 def _shards(index: pathlib.Path) -> tuple[pathlib.Path, ...]:
-  names = sorted(set(read_json(index).get('weight_map', {}).values()))
+  weight_map = read_json(index).get('weight_map')
+  if not isinstance(weight_map, dict):
+    raise errors.UserError(
+      f'{index} has no weight_map of names and files; restore it.'
+    )
+  names = sorted(set(weight_map.values()), key=str)
   for name in names:
     # An index may not reach out of its folder.
-    if pathlib.PurePath(name).name != name:
+    if not isinstance(name, str) or pathlib.PurePath(name).name != name:
       raise errors.UserError(
         f'{index} names {name!r}, which is not a file beside it; fetch the '
         'weights again from a source that you trust.'
@@ -117,7 +122,7 @@ def read_json(path: pathlib.Path) -> dict:
     raise errors.UserError(
       f'{path} is missing: not a cascade directory (see README, "Cascades").'
     ) from e
-  except ValueError as e:
+  except (ValueError, RecursionError) as e:
     raise errors.UserError(f'{path} is not JSON ({e}); restore it.') from e
   if not isinstance(content, dict):
     raise errors.UserError(f'{path} is not a JSON object; restore it.')
