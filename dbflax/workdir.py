@@ -305,7 +305,7 @@ class Workdir:
     if started is not None:
       reason = _difference(started, prints)
       return f'redone, {reason}' if reason else RESUMED
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or _files(folder)):
       raise errors.UserError(
         f"'{folder}' was not made by dbflax; move it away or give another "
         '--workdir'

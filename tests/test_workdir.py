@@ -230,6 +230,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
   assert not left.exists()
 
 
+def test_a_process_killed_before_its_first_file_is_whole_left_a_step(tmp_path):
+  run = workdir.Workdir(tmp_path)
+  run.prior.mkdir(parents=True)
+  (run.prior / f'.{workdir.STARTED}.123{workdir.PARTIAL}').write_text('{"inp')
+  run.step('prior', {'n': 3}, builder([]))
+  assert sorted(path.name for path in run.prior.iterdir()) == [
+    *('deep', workdir.MANIFEST, 'result.txt', workdir.STARTED)
+  ]
+
+
 def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path):
   (tmp_path / 'a').write_text('old')
   with pytest.raises(OSError), workdir.atomic_path(tmp_path / 'a') as partial:
