@@ -1,7 +1,12 @@
 """Numbers that say how good something is. Pure numpy: no network, no file."""
 
+import itertools
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
+
+from dbflax import rng
 
 
 def auc(
@@ -47,3 +52,89 @@ def psnr(
   error = np.square((np.asarray(a, np.float64) - b) / 2).mean((1, 2, 3))
   with np.errstate(divide='ignore'):  # Equal pictures: infinite.
     return -10 * np.log10(error)
+
+
+def similarity(
+  a: Float[np.ndarray, 'N D'], b: Float[np.ndarray, 'M D']
+) -> float:
+  """The mean cosine of all N × M pairs of unit vectors.
+
+  DINO, CLIP-I and PRES of DreamBooth (section 4.2, appendix): of pictures
+  drawn and photos of the subject.
+  """
+  return float((a @ b.T).mean())
+
+
+def self_similarity(a: Float[np.ndarray, 'N D']) -> float | None:
+  """The mean cosine of all pairs of two different rows; None below two.
+
+  The paper's row of real images: as near as photos of a subject are.
+  """
+  i, j = np.triu_indices(len(a), 1)
+  return float((a @ a.T)[i, j].mean()) if len(i) else None
+
+
+def agreement(
+  a: Float[np.ndarray, 'N D'], b: Float[np.ndarray, 'N D']
+) -> Float[np.ndarray, ' N']:
+  """The cosine of each pair (a[n], b[n]) of unit vectors: CLIP-T's terms."""
+  return np.einsum('nd,nd->n', a, b)
+
+
+def diversity(
+  groups: Sequence[Sequence[np.ndarray]],
+  distance: Callable[[np.ndarray, np.ndarray], Float[np.ndarray, ' P']],
+  batch: int = 16,
+) -> float | None:
+  """DIV: the mean distance of two pictures of one prompt; None without pairs.
+
+  Args:
+    groups: pictures [H, W, 3] of each prompt, all of one size.
+    distance: (pictures [P, H, W, 3], others) → distances; P is always `batch`,
+      so that one program serves.
+    batch: pairs compared at once.
+
+  Returns:
+    The mean over prompts of the mean over their pairs.
+  """
+  pairs = [
+    (group, a, b)
+    for group, pictures in enumerate(groups)
+    for a, b in itertools.combinations(pictures, 2)
+  ]
+  if not pairs:
+    return None
+  group, one, other = zip(*pairs, strict=True)
+  found = []
+  for start in range(0, len(pairs), batch):
+    index = np.minimum(np.arange(start, start + batch), len(pairs) - 1)
+    pick = lambda pictures, index=index: np.stack([pictures[i] for i in index])
+    found.append(distance(pick(one), pick(other)))
+  found, group = np.concatenate(found)[: len(pairs)], np.array(group)
+  return float(np.mean([found[group == g].mean() for g in np.unique(group)]))
+
+
+def bootstrap(
+  values: Sequence[float],
+  *,
+  seed: int = 0,
+  draws: int = 10_000,
+  confidence: float = 0.95,
+) -> tuple[float, float] | None:
+  """The percentile bootstrap's interval of the mean; None of less than two.
+
+  Args:
+    values: one of each subject: subjects are what is drawn anew, since
+      pictures of one subject are no independent evidence.
+    seed: of the draws.
+    draws: how many sets of subjects are drawn, with replacement.
+    confidence: share of the means that lie in the interval.
+  """
+  if len(values) < 2:
+    return None
+  draw = rng.numpy(seed, 'bootstrap')
+  index = draw.integers(len(values), size=(draws, len(values)))
+  means = np.asarray(values, np.float64)[index].mean(1)
+  tail = (1 - confidence) / 2
+  low, high = np.quantile(means, (tail, 1 - tail))
+  return float(low), float(high)

@@ -48,3 +48,88 @@ def test_psnr_of_known_errors():
   np.testing.assert_allclose(metrics.psnr(black, -black), 0, atol=1e-9)
   other = np.stack([black[0] + 0.2, black[1]])
   np.testing.assert_allclose(metrics.psnr(black, other), [20, np.inf])
+
+
+def _unit(rng, *shape):
+  vectors = rng.normal(size=shape)
+  return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def test_similarity_of_known_sets():
+  x, y = np.eye(2)
+  same, turned = np.stack([x, x, x]), np.stack([y, y])
+  assert metrics.similarity(same, same) == 1
+  assert metrics.similarity(same, turned) == 0
+  assert metrics.similarity(same, -same) == -1
+  # Of the four pairs of {x, y} with itself two are alike; of different rows
+  # none.
+  assert metrics.similarity(np.eye(2), np.eye(2)) == 0.5
+  assert metrics.self_similarity(np.eye(2)) == 0
+  assert metrics.self_similarity(same) == 1
+  assert metrics.self_similarity(same[:1]) is None
+
+
+def test_similarity_is_blind_to_order_and_self_similarity_leaves_self_out():
+  rng = np.random.default_rng(2)
+  a, b = _unit(rng, 5, 8), _unit(rng, 7, 8)
+  shuffled = metrics.similarity(a[rng.permutation(5)], b[rng.permutation(7)])
+  assert metrics.similarity(a, b) == pytest.approx(shuffled)
+  # n² pairs are n times self, which is 1, and the others.
+  with_self = (20 * metrics.self_similarity(a) + 5) / 25
+  assert metrics.similarity(a, a) == pytest.approx(with_self)
+
+
+def test_agreement_is_of_rows_and_not_of_all_pairs():
+  np.testing.assert_array_equal(metrics.agreement(np.eye(3), np.eye(3)), 1)
+  np.testing.assert_array_equal(
+    metrics.agreement(np.eye(2), np.eye(2)[::-1]), 0
+  )
+
+
+def _difference(a, b):
+  """A stand-in for LPIPS: the mean absolute difference."""
+  assert a.shape == b.shape and len(a) == 2
+  return np.abs(a - b).mean((1, 2, 3))
+
+
+def test_diversity_is_the_mean_over_prompts_of_their_pairs():
+  grey = lambda value: np.full((2, 2, 3), value)
+  three = [grey(0.0), grey(0.3), grey(0.6)]  # 0.3, 0.6 and 0.3: 0.4
+  two = [grey(0.5), grey(0.7)]
+  diversity = lambda groups: metrics.diversity(groups, _difference, batch=2)
+  assert diversity([three]) == pytest.approx(0.4)
+  assert diversity([three[::-1]]) == pytest.approx(0.4)
+  # Each prompt counts once, however many pictures it has.
+  assert diversity([three, two]) == pytest.approx(0.3)
+  assert diversity([[grey(0.2)] * 4]) == 0
+  assert diversity([three[:1], two[:1]]) is None
+  # A prompt with one picture has no say.
+  assert diversity([two, three[:1]]) == pytest.approx(0.2)
+
+
+def test_bootstrap_holds_the_mean_and_narrows_with_subjects():
+  rng = np.random.default_rng(3)
+  few = rng.normal(0.7, 0.1, 6)
+  low, high = metrics.bootstrap(few)
+  assert few.min() < low < few.mean() < high < few.max()
+  assert (low, high) == metrics.bootstrap(few)
+  low_100, high_100 = metrics.bootstrap(np.tile(few, 100))
+  # Ten times narrower, as the standard error of 100 times as many.
+  assert (high - low) / (high_100 - low_100) == pytest.approx(10, rel=0.1)
+  assert metrics.bootstrap([0.5, 0.5, 0.5]) == (0.5, 0.5)
+  assert metrics.bootstrap([0.5]) is None
+
+
+def test_bootstrap_covers_as_often_as_it_says():
+  rng = np.random.default_rng(4)
+  covered = []
+  for _ in range(200):
+    low, high = metrics.bootstrap(rng.normal(size=30), draws=500)
+    covered.append(low < 0 < high)
+  assert 0.88 < np.mean(covered) < 0.99
+
+
+def test_bootstrap_of_two_values_is_what_arithmetic_says():
+  """The mean of two draws from {0, 1} is 0, ½, 1 in ¼, ½, ¼ of the draws."""
+  assert metrics.bootstrap([0.0, 1.0]) == (0, 1)
+  assert metrics.bootstrap([0.0, 1.0], confidence=0.4) == (0.5, 0.5)
