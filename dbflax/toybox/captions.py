@@ -10,6 +10,8 @@ Three captions in ten carry one or two rare words, which mean nothing, before
 the class noun: the model learns that a subject may have a name there.
 """
 
+import functools
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -213,3 +215,79 @@ def phrases() -> Iterator[str]:
   said = _PLACE_WORDS | _ACCESSORY_WORDS | _EXPRESSION_WORDS | _VIEW_WORDS
   for options in said.values():
     yield from options
+
+
+def named(prompt: str) -> dict[str, int]:
+  """What a prompt names, in the grammar's words: the inverse of `caption`.
+
+  Only what stands there counts: "a dog" names a class and no style, though it
+  means a photo. Words that toybox does not know are passed over, and a thing
+  named twice in different words is not told.
+
+  Returns:
+    {field of Scene, or 'colour': index into its table}.
+  """
+  text = ' '.join(prompt.lower().split())
+  found = {}
+  openings, things = _patterns()
+  if opening := openings.match(text):
+    found['style_id'] = {_opening_styles()[opening[0]]}
+    text = text[opening.end() :]
+  for match in things.finditer(text):
+    field, index = _things()[match[0]]
+    found.setdefault(field, set()).add(index)
+  if scene_lib.STYLES[min(found.get('style_id', {0}))] in _COLOURLESS:
+    found = {k: v for k, v in found.items() if k not in _COLOURS_OF}
+  return {k: min(v) for k, v in found.items() if len(v) == 1}
+
+
+_COLOURS_OF = ('colour', 'material_id')
+
+
+@functools.cache
+def _things() -> dict[str, tuple[str, int]]:
+  """Words → (field, index), of all that does not open a caption."""
+  tables = {
+    'class_id': (scene_lib.CLASSES, {}),
+    'colour': (scene_lib.COLOURS, {}),
+    'place_id': (scene_lib.PLACES, _PLACE_WORDS),
+    'expression_id': (scene_lib.EXPRESSIONS, _EXPRESSION_WORDS),
+    'material_id': (scene_lib.MATERIALS, _MATERIAL_WORDS),
+    'accessory_id': (scene_lib.ACCESSORIES, _ACCESSORY_WORDS),
+    'view_id': (scene_lib.VIEWS, _VIEW_WORDS),
+  }
+  return {
+    words: (field, index)
+    for field, (table, said) in tables.items()
+    for index, name in enumerate(table)
+    for words in _wordings(field, name, said.get(name, ()))
+  }
+
+
+def _wordings(field: str, name: str, others) -> tuple[str, ...]:
+  """All the ways in which captions say one thing."""
+  others = (others,) if isinstance(others, str) else others
+  # These are never said by their bare name, and some never at all.
+  return others if field in ('accessory_id', 'view_id') else (name, *others)
+
+
+@functools.cache
+def _opening_styles() -> dict[str, int]:
+  return {
+    words: scene_lib.STYLES.index(style)
+    for style, options in _OPENINGS.items()
+    for words, _ in options
+    if words
+  }
+
+
+@functools.cache
+def _patterns() -> tuple[re.Pattern, re.Pattern]:
+  """One for the openings and one for the rest; the longest wording wins."""
+  any_of = lambda words: '|'.join(
+    re.escape(word) for word in sorted(words, key=len, reverse=True)
+  )
+  return (
+    re.compile(any_of(_opening_styles())),
+    re.compile(rf'\b({any_of(_things())})\b'),
+  )

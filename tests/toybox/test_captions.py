@@ -175,3 +175,53 @@ def test_captions_repeat_with_their_generator():
   scene = jax.device_get(scene_lib.sample(jax.random.key(1)))
   texts = [captions.caption(scene, np.random.default_rng(7)) for _ in range(2)]
   assert texts[0] == texts[1]
+
+
+ALL_TABLES = {
+  **TABLES,
+  'class_id': scene_lib.CLASSES,
+  'colour': scene_lib.COLOURS,
+}
+
+
+@pytest.mark.parametrize(
+  ('prompt', 'words'),
+  [
+    ('a photo of a qsd dog on a beach', ('photo', 'dog', 'on the beach')),
+    ('a painting of a qsd dog', ('painting', 'dog')),
+    ('A pencil drawing of a cat', ('pencil sketch', 'cat')),
+    ('a happy dog wearing a hat', ('happy', 'dog', 'hat')),
+    ('a blue dog seen from behind', ('blue', 'dog', 'back')),
+    ('a vase made of glass by a castle', ('vase', 'glass', 'by the castle')),
+    ('a dog', ('dog',)),
+    # No statue shows gold, and no word of toybox is a santa hat.
+    ('a statue of a golden dog', ('statue', 'dog')),
+    ('a dog wearing a santa hat', ('dog',)),
+    # Two places are none.
+    ('a dog on the beach in the snow', ('dog',)),
+    ('the Eiffel Tower', ()),
+  ],
+)
+def test_what_a_prompt_names(prompt, words):
+  found = captions.named(prompt)
+  said = [ALL_TABLES[field][index] for field, index in found.items()]
+  assert sorted(said) == sorted(words)
+
+
+def test_what_captions_name_is_what_scenes_show(pairs):
+  """Names are true, and all that a caption cannot leave out is named."""
+  for scene, text in pairs:
+    found = captions.named(text)
+    shown = {
+      **{
+        field: getattr(scene, field)
+        for field in ALL_TABLES
+        if field != 'colour'
+      },
+      'colour': scene_lib.nearest_colour(scene.individual),
+    }
+    assert all(shown[field] == index for field, index in found.items()), text
+    for field in ('style_id', 'accessory_id', 'expression_id', 'material_id'):
+      assert field in found or shown[field] == 0, text
+    assert 'class_id' in found
+    assert 'view_id' in found or shown['view_id'] < 2, text
