@@ -69,7 +69,7 @@ OWNERS = {
   'orbax': ('checkpoints',),
   'torch': ('weights.pickled',),
   'huggingface_hub': ('weights.hub',),
-  'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.features'),
+  'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),
   'absl.flags': ('main', 'toybox.*'),
 }

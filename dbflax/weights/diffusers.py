@@ -8,7 +8,7 @@ needs, so reading takes little more memory than the parameters themselves.
 
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
@@ -45,13 +45,13 @@ def read_params(
     UserError: with both lists, if names are missing or left over, or with
       both shapes, if one differs.
   """
-  tensors = _merge(_open(file) for file in files.find(folder, wanted))
+  tensors = open_tensors(files.find(folder, wanted))
   for alias, name in _ALIASES.items():
     if alias in tensors:
       tensors.setdefault(name, tensors.pop(alias))
   tensors = {names.to_path(name): t for name, t in tensors.items()}
   flat = traverse_util.flatten_dict(expected, sep='/')
-  _check_names(folder, set(tensors), set(flat))
+  check_names(folder, set(tensors), set(flat))
   for path, leaf in flat.items():
     _check_shape(folder, path, tensors[path].get_shape(), leaf.shape)
   where = traverse_util.flatten_dict(shardings or {}, sep='/')
@@ -72,6 +72,15 @@ def _open(file: pathlib.Path) -> dict:
   except (safetensors.SafetensorError, ValueError, OSError) as e:
     raise errors.UserError(f'{file} is damaged ({e}); restore it.') from e
   return {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+
+
+def open_tensors(found: Iterable[pathlib.Path]) -> dict:
+  """Torch's name → something to slice, of a network's file or its shards.
+
+  Raises:
+    UserError: one is damaged, or two have a tensor of the same name.
+  """
+  return _merge(_open(file) for file in found)
 
 
 def tensor_names(file: pathlib.Path) -> list[str]:
@@ -109,7 +118,8 @@ def _read(path: str, tensor, shape, sharding, dtype):
   return jax.block_until_ready(array)
 
 
-def _check_names(folder, found: set[str], expected: set[str]) -> None:
+def check_names(folder, found: set[str], expected: set[str]) -> None:
+  """Raises UserError, with both lists, unless the parameters' paths agree."""
   if found != expected:
     raise errors.UserError(
       f'the weights in {folder} do not fit its config.json. '

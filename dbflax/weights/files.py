@@ -46,15 +46,22 @@ PLAIN = Format()
 
 
 def find(
-  folder: pathlib.Path, wanted: Format = PLAIN
+  folder: pathlib.Path,
+  wanted: Format = PLAIN,
+  stems: tuple[str, str] | None = None,
 ) -> tuple[pathlib.Path, ...]:
-  """The weights of a folder named as in `STEMS`: one file, or all shards.
+  """The weights of a folder: one file, or all shards.
+
+  Args:
+    folder: where they lie; named as in `STEMS`, unless `stems` says.
+    wanted: which kind.
+    stems: what they are called, as safetensors and as a pickle.
 
   Raises:
     UserError: there are none of the kind wanted, or the index is damaged.
   """
   folder = pathlib.Path(folder)
-  safe, pickled = STEMS[folder.name]
+  safe, pickled = stems or STEMS[folder.name]
   found = _one_or_shards(folder, safe, 'safetensors', wanted.variant)
   if found:
     return found

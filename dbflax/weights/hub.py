@@ -28,8 +28,8 @@ def fetch(
 
   Args:
     source: owner/name, or owner/name@revision.
-    folders: such as 'unet' or 'stage_2/unet'; those that the repository
-      lacks are left out.
+    folders: such as 'unet' or 'stage_2/unet', or '' for all of it; those that
+      the repository lacks are left out.
     wanted: which kind of weights to fetch.
 
   Raises:
@@ -65,13 +65,14 @@ def fetch(
 def _patterns(folder: str, wanted: files.Format) -> list[str]:
   """Which files of a folder to fetch: small ones all, weights of one kind."""
   endings = ['safetensors', *(['bin'] if wanted.allow_pickle else [])]
-  small = [f'{folder}/*.json', f'{folder}/*.model']
+  inside = f'{folder}/' if folder else ''
+  small = [f'{inside}*.{ending}' for ending in ('json', 'model', 'txt')]
   if not wanted.weights:
     return small
   if not wanted.variant:
-    return small + [f'{folder}/*.{ending}' for ending in endings]
+    return small + [f'{inside}*.{ending}' for ending in endings]
   return small + [
-    f'{folder}/*.{wanted.variant}{rest}.{ending}'
+    f'{inside}*.{wanted.variant}{rest}.{ending}'
     for ending in endings
     for rest in ('', '-*')
   ]

@@ -12,13 +12,15 @@ import numpy as np
 
 # Parents whose `weight` is a table or a gain rather than a matrix.
 _NORM = re.compile(r'(norm|norm\d|layer_norm|norm_cross|norm_out)$')
-_TABLE = re.compile(r'(shared|relative_attention_bias)$')
+_TABLE = re.compile(
+  r'(shared|relative_attention_bias|(token|position)_embedding)$'
+)
 # A 1×1 convolution in torch and a matrix here; a LoRA's factors of it too.
 _SHORTCUT = re.compile(r'conv_shortcut(/lora_[AB])?/kernel$')
 # Lists of modules; other names may end in a number of their own (linear_1).
 _LISTS = (
   'down_blocks|up_blocks|resnets|attentions|downsamplers|upsamplers|to_out'
-  '|block|layer'
+  '|block|layers?'
 )
 _INDEX = re.compile(rf'(?:(?<=[/.])|^)({_LISTS})[._](\d+)(?=[/.])')
 

@@ -70,6 +70,13 @@ def test_only_the_weights_that_are_wanted_are_fetched(fetched):
   }
 
 
+def test_a_repository_of_one_network_is_fetched_whole(fetched, monkeypatch):
+  one = ('config.json', 'merges.txt', 'model.safetensors', 'tf_model.h5')
+  monkeypatch.setitem(globals(), 'LISTING', (*one, 'pytorch_model.bin'))
+  assert fetched(['']) == {'model.safetensors'}
+  assert fetched([''], '', True) == {'model.safetensors', 'pytorch_model.bin'}
+
+
 def test_pickles_are_fetched_only_if_trusted(fetched):
   assert fetched(['unet'], '', True) == {
     'unet/diffusion_pytorch_model.safetensors',

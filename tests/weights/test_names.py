@@ -54,6 +54,13 @@ PUBLISHED = {
     'encoder/block_3/layer_1/layer_norm/scale'
   ),
   'encoder.final_layer_norm.weight': 'encoder/final_layer_norm/scale',
+  'vision_model.encoder.layers.11.layer_norm2.weight': (
+    'vision_model/encoder/layers_11/layer_norm2/scale'
+  ),
+  'vision_model.pre_layrnorm.weight': 'vision_model/pre_layrnorm/scale',
+  'text_model.embeddings.token_embedding.weight': (
+    'text_model/embeddings/token_embedding/embedding'
+  ),
 }
 
 
