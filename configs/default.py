@@ -30,6 +30,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.sample = _sample(config)
+  config.evaluate = _evaluate()
   config.export = _export()
   config.mesh = _mesh()
   config.hosts = _hosts()
@@ -142,6 +143,24 @@ def _sample(config) -> ml_collections.ConfigDict:
   sample.stage_2 = _sampling(config.stage_2, steps=12, guidance_scale=1.0)
   sample.stage_3 = _sampling(config.stage_3, steps=6, guidance_scale=1.0)
   return sample
+
+
+def _evaluate() -> ml_collections.ConfigDict:
+  """What --mode=evaluate scores, and by which networks."""
+  evaluate = ml_collections.ConfigDict()
+  # Pictures of any system: a folder that holds one for each prompt, named by
+  # the prompt ('a zk dog on the beach', with subject.identifier=zk, or
+  # 'a {subject} on the beach'); '' is the samples of this run.
+  evaluate.images = ''
+  # What looks at them: 'toybox' (the embedded oracle, for toybox alone), a
+  # directory or repository of the Hugging Face hub with a vision transformer
+  # or CLIP; the paper's are 'facebook/dino-vits16' and
+  # 'openai/clip-vit-base-patch32'.
+  evaluate.networks = ('toybox',)
+  # Workdirs of other subjects that have been evaluated: figures are then
+  # averaged over all subjects too, with an interval.
+  evaluate.pool = ()
+  return evaluate
 
 
 def _export() -> ml_collections.ConfigDict:

@@ -24,6 +24,7 @@ Options:
       prior       up to the class images
       train       up to the fine-tuned stages
       sample      up to the samples
+      evaluate    score the samples, or any system's pictures
       export      write the fine-tuned cascade as diffusers reads it
       plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
@@ -59,8 +60,8 @@ from dbflax import workdir as workdir_lib
 # that --help and bad input answer at once.
 
 MODES = (
-  *('run', 'identifier', 'prior', 'train', 'sample', 'export', 'report'),
-  *('plan', 'pretrain'),
+  *('run', 'identifier', 'prior', 'train', 'sample', 'evaluate', 'export'),
+  *('report', 'plan', 'pretrain'),
 )
 # Those that are made of steps. Many hosts can do them together; the others are
 # for one.

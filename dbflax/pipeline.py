@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, hosts, inputs, pretrained, rng
+from dbflax import cascade, errors, hosts, inputs, pretrained, rng, scores
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -64,6 +64,11 @@ def sample(config, work: workdir_lib.Workdir) -> None:
   """Draws the prompts; trains first what is not trained yet."""
   _sample(_trained(config, work))
   print(f'Samples: {work.samples}')
+
+
+def evaluate(config, work: workdir_lib.Workdir) -> None:
+  """Scores the samples, or the pictures in `evaluate.images`."""
+  scores.run(config, work)
 
 
 def export(config, work: workdir_lib.Workdir) -> None:

@@ -149,6 +149,16 @@ RULES = (
     lambda value: bool(value) and all(isinstance(p, str) for p in value),
     'at least one prompt, all of them texts',
   ),
+  Rule(
+    'evaluate.networks',
+    lambda value: len(value) > 0 and not isinstance(value, str),
+    "at least one, such as ('toybox',)",
+  ),
+  Rule(
+    'evaluate.pool',
+    lambda value: not isinstance(value, str),
+    "workdirs, such as ('runs/dog',)",
+  ),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
   _one_of('hosts.join', JOIN),

@@ -28,7 +28,10 @@ LAYERS = (
     'train.adapt',
   ),
   ('train.step',),
-  ('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs', 'export'),
+  (
+    *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
+    *('export', 'scores'),
+  ),
   ('pipeline',),
   ('main',),
 )

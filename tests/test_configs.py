@@ -130,6 +130,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'stage_2.lora.targets': '',
     'stage_3.frozen_dtype': 'float16',
     'sample.prompts': ('a {subject',),
+    'evaluate.networks': (),
     'sample.stage_2.guidance_scale': float('inf'),
     'mesh.data': 0,
     'hosts.join': 'maybe',
@@ -177,6 +178,7 @@ def test_every_field_is_checked_or_free():
     *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
     *('identifier.seed', 'prior.prompt'),
     'plan.topology',  # plan.hardware knows them
+    'evaluate.images',
   }
   unruled = {
     path

@@ -1,0 +1,125 @@
+"""Which pictures are scored, and what each was asked to show.
+
+They are the samples of a run, or any system's in a folder for every prompt:
+
+    FOLDER/a zk dog on the beach/*.png
+    FOLDER/a {subject} in the snow/*.jpg      (names may be templates)
+    FOLDER/a dog/*.png                        (the class alone, for PRES)
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dbflax import errors
+from dbflax.data import images
+
+
+class Subject(NamedTuple):
+  """Whom prompts are about.
+
+  Attributes:
+    identifier: the word that names it; '' if none is known.
+    noun: its class.
+  """
+
+  identifier: str
+  noun: str
+
+
+class Group(NamedTuple):
+  """The pictures of one prompt.
+
+  Attributes:
+    prompt: as it was drawn.
+    says: the prompt without the identifier, which no judge knows.
+    of_class: it names the class alone and not the subject.
+    files: the pictures.
+  """
+
+  prompt: str
+  says: str
+  of_class: bool
+  files: tuple[pathlib.Path, ...]
+
+  def load(self) -> list[np.ndarray]:
+    """uint8 [H, W, 3] of every picture."""
+    return [images.load(path) for path in self.files]
+
+
+def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
+  """What samples.json lists: of every image, the largest that was drawn."""
+  entries = json.loads((samples / 'samples.json').read_text())
+  pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
+  return [
+    _group(entry['prompt'], map(pick, entry['images']), subject)
+    for entry in entries
+  ]
+
+
+def of_folder(
+  folder: pathlib.Path, subject: Subject, bare: Collection[str]
+) -> list[Group]:
+  """The pictures in a folder for each prompt.
+
+  Args:
+    folder: the folder of them.
+    subject: the identifier may be ''.
+    bare: prompts that name the class alone, such as 'a dog'; without an
+      identifier there is no other way to know.
+
+  Raises:
+    UserError: it holds no such folders, or no picture of the subject.
+  """
+  if not folder.is_dir():
+    raise errors.UserError(
+      f'evaluate.images={str(folder)!r} is no folder; give one that holds a '
+      'folder for each prompt, named by it.'
+    )
+  named = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != '.')
+  if not named:
+    raise errors.UserError(
+      f'{folder} holds no folders; put the pictures of each prompt into one '
+      "that is named by it, such as 'a dog on the beach'."
+    )
+  load = images.list_photos
+  groups = [_group(p.name, load(p), subject, bare) for p in named]
+  if all(group.of_class for group in groups):
+    raise errors.UserError(
+      f'no prompt in {folder} names {subject.identifier!r}, such as '
+      f'{groups[0].prompt!r}; say the word with --config.subject.identifier.'
+    )
+  return groups
+
+
+def _group(prompt: str, found, subject: Subject, bare=()) -> Group:
+  says, of_class = read_prompt(prompt, subject, bare)
+  return Group(prompt, says, of_class, tuple(found))
+
+
+def read_prompt(
+  prompt: str, subject: Subject, bare: Collection[str] = ()
+) -> tuple[str, bool]:
+  """(the prompt without the identifier, whether it names the class alone)."""
+  if '{subject}' in prompt or '{class_noun}' in prompt:
+    says = prompt.replace('{subject}', subject.noun)
+    says = says.replace('{class_noun}', subject.noun)
+    return says, '{subject}' not in prompt
+  if not subject.identifier:
+    return prompt, prompt in bare
+  word = rf'(?<!\w){re.escape(subject.identifier)}(?!\w) ?'
+  says, count = re.subn(word, '', prompt)
+  return says, not count
+
+
+def load_all(
+  groups: Sequence[Group], wanted: Callable[[Group], bool]
+) -> tuple[list[np.ndarray], list[str]]:
+  """(pictures, what each prompt says) of the groups that are wanted."""
+  chosen = [group for group in groups if wanted(group)]
+  pictures = [picture for group in chosen for picture in group.load()]
+  return pictures, [g.says for g in chosen for _ in g.files]

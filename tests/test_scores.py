@@ -1,0 +1,151 @@
+"""--mode=evaluate from files to figures, on toybox's own photos."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from dbflax import main, scores
+from dbflax import sample as sample_lib
+from dbflax import workdir as workdir_lib
+from dbflax.data import images, subjects
+
+ROOT = pathlib.Path(__file__).parents[1]
+ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
+PROMPT = 'a photo of a {subject}'
+
+
+def evaluate(folder, *options, noun='dog'):
+  """The exit code of the mode in this process."""
+  return main.main(
+    [
+      'dbflax',
+      f'--config={ROOT / f"configs/{noun}.py"}',
+      '--mode=evaluate',
+      f'--workdir={folder}',
+      *(f'--config.evaluate.{option}' for option in options),
+    ]
+  )
+
+
+def content(folder):
+  return json.loads((folder / 'evaluate/scores.json').read_text())
+
+
+def photos(noun):
+  """uint8 [5, 64, 64, 3]."""
+  return images.to_uint8(subjects.load(f'toybox:{noun}', (64,))[64])
+
+
+def make_run(folder, noun, prompts):
+  """A workdir as a run leaves it; {template: the pictures it drew}."""
+  work = workdir_lib.Workdir(folder, noun)
+
+  def samples(out):
+    [count] = {len(pictures) for pictures in prompts.values()}
+    drawn = [p for pictures in prompts.values() for p in pictures]
+    for n, picture in enumerate(drawn):
+      images.save_png(sample_lib.path(out, 'stage_1', n), picture)
+    said = [t.format(subject=f'zk {noun}', class_noun=noun) for t in prompts]
+    sample_lib.write_index(out, ['stage_1'], [*prompts], said, count)
+
+  def save(out):
+    for n, photo in enumerate(photos(noun)):
+      images.save_png(out / f'{n:02d}.png', photo)
+
+  who = {'text': 'zk', 'class_noun': noun}
+  name = lambda out: workdir_lib.write_json(out / 'identifier.json', who)
+  for step, build in (
+    ('photos', save),
+    ('identifier', name),
+    ('samples', samples),
+  ):
+    work.step(step, {'of': noun}, build)
+  return folder
+
+
+def test_a_copying_model_scores_as_its_photos_do(tmp_path, capsys):
+  """Samples that are the photos, and a class that has become the subject."""
+  shown = photos('dog')
+  dog = make_run(
+    tmp_path / 'dog', 'dog', {PROMPT: shown, 'a {class_noun}': shown}
+  )
+  assert evaluate(dog) == 0
+  found = content(dog)['figures'][ORACLE]
+  count = len(shown)
+  with_self = (1 + (count - 1) * found['photos']) / count
+  assert found['subject_fidelity'] == pytest.approx(with_self, abs=1e-5)
+  assert found['PRES'] == pytest.approx(with_self, abs=1e-5)
+  assert found['prompt_fidelity'] > 0.85
+  assert set(content(dog)['prompts'][ORACLE]) == {'a photo of a zk dog'}
+  output = capsys.readouterr().out
+  assert 'subject_fidelity' in output and 'PRES is left out' not in output
+  # Nothing changed: it is not done again.
+  written = (dog / 'evaluate/scores.json').stat().st_mtime_ns
+  assert evaluate(dog) == 0
+  assert (dog / 'evaluate/scores.json').stat().st_mtime_ns == written
+
+
+def test_another_subject_scores_less_and_subjects_are_pooled(tmp_path, capsys):
+  dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')})
+  wrong = {PROMPT: photos('dog')}
+  teapot = make_run(tmp_path / 'teapot', 'teapot', wrong)
+  assert evaluate(teapot, noun='teapot') == 0
+  assert evaluate(dog, f'pool=("{teapot}",)') == 0
+  own, other = (content(f)['figures'][ORACLE] for f in (dog, teapot))
+  assert own['subject_fidelity'] > other['subject_fidelity'] + 0.3
+  assert other['prompt_fidelity/class'] == 0
+  pool = content(dog)['subjects'][ORACLE]['subject_fidelity']
+  values = [own['subject_fidelity'], other['subject_fidelity']]
+  assert pool['subjects'] == 2
+  assert pool['mean'] == pytest.approx(np.mean(values))
+  assert pool['interval'] == pytest.approx(sorted(values))
+  output = capsys.readouterr().out
+  assert 'of 2 subjects' in output and 'PRES is left out' in output
+  assert evaluate(dog, f'pool=("{dog}",)') == 2
+  assert 'count twice' in capsys.readouterr().err
+
+
+def test_pictures_of_another_system(tmp_path):
+  """One folder a prompt; no run is needed, and nothing is trained."""
+  for n, picture in enumerate(photos('dog')):
+    for name in ('a {subject} in the snow', 'a dog'):
+      images.save_png(tmp_path / 'theirs' / name / f'{n}.png', picture)
+  work = tmp_path / 'dog'
+  assert evaluate(work, f'images={tmp_path / "theirs"}') == 0
+  found = content(work)['figures'][ORACLE]
+  assert found['PRES'] == pytest.approx(found['subject_fidelity'])
+  assert found['prompt_fidelity/class'] >= 0.8
+  # One of the five photos is in the snow.
+  assert found['prompt_fidelity/place'] == pytest.approx(0.2)
+  assert sorted(p.name for p in work.iterdir()) == ['evaluate', 'run.json']
+
+
+@pytest.mark.parametrize(
+  ('option', 'words'),
+  [
+    ('images=', ('no finished identifier', '--mode=run')),
+    ('images=nowhere', ('nowhere', 'no folder')),
+    ('networks=("nowhere",)', ('evaluate.networks', 'nowhere')),
+    ('pool=("nowhere",)', ('evaluate.pool', 'nowhere', '--mode=evaluate')),
+  ],
+)
+def test_bad_input_is_told_in_one_line(tmp_path, capsys, option, words):
+  theirs = tmp_path / 'theirs'
+  images.save_png(theirs / 'a {subject}/0.png', photos('dog')[0])
+  options = [option, *([] if 'images' in option else [f'images={theirs}'])]
+  assert evaluate(tmp_path / 'dog', *options) == 2
+  error = capsys.readouterr().err.strip()
+  assert len(error.splitlines()) == 1
+  assert all(word in error for word in words)
+  assert not (tmp_path / 'dog').exists()
+
+
+def test_a_figure_that_some_subjects_lack_is_pooled_of_the_others():
+  each = [{'a': {'x': 0.2, 'y': 1.0}}, {'a': {'x': 0.4}}, {'b': {'x': 0.9}}]
+  found = scores.pooled(each)
+  assert found['a']['y'] == {'mean': 1.0, 'interval': None, 'subjects': 1}
+  assert found['a']['x']['mean'] == pytest.approx(0.3)
+  assert found['a']['x']['interval'] == [0.2, 0.4]
+  assert found['b']['x']['subjects'] == 1
