@@ -16,11 +16,19 @@ import numpy as np
 from dbflax import errors
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
-from dbflax.evaluate import features, gathered, metrics, published, scoring
+from dbflax.evaluate import (
+  efficientnet,
+  features,
+  gathered,
+  metrics,
+  published,
+  scoring,
+)
 from dbflax.evaluate import toybox as toybox_lib
 
 _NAMED: dict[str, Callable[[], features.Network]] = {
   'toybox': toybox_lib.network,
+  'efficientnet_lite0': efficientnet.network,
 }
 STEP = 'evaluate'
 _SIDE = 1024  # of photos that no run has cut yet, in pixels
