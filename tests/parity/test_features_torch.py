@@ -2,11 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
 from dbflax import errors
-from dbflax.evaluate import published
+from dbflax.evaluate import published, transformer
+from dbflax.weights import names
 
 torch = pytest.importorskip('torch', reason='parity needs torch')
 transformers = pytest.importorskip(
@@ -198,3 +201,66 @@ def test_a_source_that_is_nowhere_is_told():
 def test_a_folder_without_a_network_is_told(tmp_path):
   with pytest.raises(errors.UserError, match=r'config\.json'):
     published.network(str(tmp_path))
+
+
+def _paths(model):
+  """{our path: shape} of a model's tensors, of which none is allocated."""
+  found = {}
+  for name, tensor in model.state_dict().items():
+    if not published._LEFT_OUT.search(name):
+      path = names.to_path(published._renamed(name))
+      found[path] = tuple(n for n in tensor.shape if tensor.ndim != 3 or n > 1)
+  return found
+
+
+def _ours(module, *examples):
+  shapes = jax.eval_shape(module.init, jax.random.key(0), *examples)
+  flat = traverse_util.flatten_dict(shapes['params'], sep='/')
+  return {
+    path: names.torch_shape(path, leaf.shape) for path, leaf in flat.items()
+  }
+
+
+# Width, layers, heads, inner width.
+SIZES = {
+  'B/32': ((768, 12, 12, 3072, 32), (512, 12, 8, 2048), 512),
+  'L/14': ((1024, 24, 16, 4096, 14), (768, 12, 12, 3072), 768),
+}
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_clip_of_the_published_sizes_has_the_same_tensors(size):
+  vision, text, projection = SIZES[size]
+  vision = dict(zip([*TOWER, 'patch_size'], vision, strict=True))
+  text = dict(zip(TOWER, text, strict=True))
+  config = transformers.CLIPConfig(
+    text_config=text, vision_config=vision, projection_dim=projection
+  )
+  with torch.device('meta'):
+    theirs = _paths(transformers.CLIPModel(config))
+  module = transformer.Clip(
+    published._vision(
+      '', {**published._CLIP_VISION, **vision}, norm_first=True
+    ),
+    published._text({**published._CLIP_TEXT, **text}),
+    projection,
+  )
+  assert published._size(module.vision) == f'ViT-{size}'
+  images, ids = np.zeros((1, 224, 224, 3), np.float32), np.zeros((1, 77), int)
+  assert _ours(module, images, ids) == theirs
+  count = sum(np.prod(shape) for shape in theirs.values())
+  # With the temperature, which is no part of ours.
+  assert count + 1 == {'B/32': 151_277_313, 'L/14': 427_616_513}[size]
+
+
+def test_dino_of_the_published_size_has_as_many_parameters():
+  config = dict(zip(TOWER, (384, 12, 6, 1536), strict=True))
+  with torch.device('meta'):
+    model = transformers.ViTModel(
+      transformers.ViTConfig(**config), add_pooling_layer=False
+    )
+  module = published._vision('', {**published._VIT, **config}, norm_first=False)
+  assert published._size(module) == 'ViT-S/16'
+  ours = _ours(module, np.zeros((1, 224, 224, 3), np.float32)).values()
+  count = sum(np.prod(shape) for shape in ours)
+  assert count == model.num_parameters() == 21_665_664
