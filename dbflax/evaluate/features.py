@@ -6,7 +6,7 @@ any size; each network shrinks and crops them as it was trained to.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -24,16 +24,22 @@ class Network(NamedTuple):
   Attributes:
     name: what its figures are named after.
     weights: files that its figures depend on, for fingerprints.
-    embed: pictures → float [N, D], unit vectors.
-    fit: (pictures, prompts) → {figure: float [N], NaN where the prompt says
-      nothing about it}; the first is the prompt fidelity. None: it reads no
-      prompts.
+    look: pictures → what it sees in them, in whatever form.
+    vectors: what it sees → float [N, D], unit vectors.
+    fit: (what it sees, prompts) → {figure: float [N], NaN where the prompt
+      says nothing about it}; the first is the prompt fidelity. None: it reads
+      no prompts.
   """
 
   name: str
   weights: Mapping
-  embed: Callable[[Pictures], Float[np.ndarray, 'N D']]
-  fit: Callable[[Pictures, Sequence[str]], dict[str, np.ndarray]] | None = None
+  look: Callable[[Pictures], Any]
+  vectors: Callable[[Any], Float[np.ndarray, 'N D']] = lambda seen: seen
+  fit: Callable[[Any, Sequence[str]], dict[str, np.ndarray]] | None = None
+
+  def embed(self, pictures: Pictures) -> Float[np.ndarray, 'N D']:
+    """The unit vector of each picture."""
+    return self.vectors(self.look(pictures))
 
 
 def batches(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:

@@ -10,7 +10,7 @@ They are the samples of a run, or any system's in a folder for every prompt:
 import json
 import pathlib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -114,12 +114,3 @@ def read_prompt(
   word = rf'(?<!\w){re.escape(subject.identifier)}(?!\w) ?'
   says, count = re.subn(word, '', prompt)
   return says, not count
-
-
-def load_all(
-  groups: Sequence[Group], wanted: Callable[[Group], bool]
-) -> tuple[list[np.ndarray], list[str]]:
-  """(pictures, what each prompt says) of the groups that are wanted."""
-  chosen = [group for group in groups if wanted(group)]
-  pictures = [picture for group in chosen for picture in group.load()]
-  return pictures, [g.says for g in chosen for _ in g.files]

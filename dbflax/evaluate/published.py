@@ -114,9 +114,9 @@ def _vit(folder, config, wanted, label) -> features.Network:
   init = lambda key: module.init(key, look.example())
   params = _Params(folder, init, wanted)
   apply = jax.jit(module.apply)
-  embed = lambda pictures: look(lambda x: apply(params(), x), pictures)
+  see = lambda pictures: look(lambda x: apply(params(), x), pictures)
   name = f'{_size(module)} ({label})'
-  return features.Network(name, params.sources, embed)
+  return features.Network(name, params.sources, see)
 
 
 def _clip(folder, config, wanted, label) -> features.Network:
@@ -128,18 +128,20 @@ def _clip(folder, config, wanted, label) -> features.Network:
   look = _Look(folder, 'clip', vision.side)
   init = lambda key: module.init(key, look.example(), jnp.zeros((1, 1), int))
   params = _Params(folder, init, wanted)
-  see = jax.jit(functools.partial(module.apply, method='image'))
+  image = jax.jit(functools.partial(module.apply, method='image'))
   read = jax.jit(functools.partial(module.apply, method='words'))
-  embed = lambda pictures: look(lambda x: see(params(), x), pictures)
+  see = lambda pictures: look(lambda x: image(params(), x), pictures)
 
-  def fit(pictures, prompts):
-    ids = token_ids(folder, prompts, text.length)
+  def fit(seen, prompts):
+    unique = list(dict.fromkeys(prompts))
+    ids = token_ids(folder, unique, text.length)
     parts = [read(params(), part) for part in features.batches(ids)]
     said = features.unit(features.join(parts, len(ids)))
-    return {'prompt_fidelity': metrics.agreement(embed(pictures), said)}
+    said = said[[unique.index(prompt) for prompt in prompts]]
+    return {'prompt_fidelity': metrics.agreement(seen, said)}
 
   name = f'CLIP {_size(vision)} ({label})'
-  return features.Network(name, params.sources, embed, fit)
+  return features.Network(name, params.sources, see, fit=fit)
 
 
 _KINDS = {'vit': _vit, 'clip': _clip}

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from dbflax.data import images
 from dbflax.evaluate import features, gathered, lpips, metrics
@@ -45,38 +46,41 @@ def score(
 ) -> Scored:
   """All figures of one network, about pictures of one subject."""
   real = network.embed(photos)
-  ours = [group for group in groups if not group.of_class]
-  each = {group.prompt: _of_prompt(network, group, real) for group in ours}
-  counts = [len(group.files) for group in ours]
-  figures = _averaged(list(each.values()), counts)
+  figures = {}
   if len(photos) > 1:
-    figures = {'photos': metrics.self_similarity(real), **figures}
-  of_class, _ = gathered.load_all(groups, lambda group: group.of_class)
-  if of_class:
+    figures['photos'] = metrics.self_similarity(real)
+  ours = [group for group in groups if not group.of_class]
+  each = _of_pictures(network, ours, real)
+  figures |= _means(each)
+  if of_class := _load([group for group in groups if group.of_class]):
     figures['PRES'] = metrics.similarity(network.embed(of_class), real)
-  return Scored(figures, each)
+  ends = np.cumsum([len(group.files) for group in ours])[:-1]
+  parts = {name: np.split(values, ends) for name, values in each.items()}
+  prompts = {
+    group.prompt: _means({name: part[n] for name, part in parts.items()})
+    for n, group in enumerate(ours)
+  }
+  return Scored(figures, prompts)
 
 
-def _of_prompt(network, group, real) -> Figures:
-  """What a network says of the samples of one prompt."""
-  pictures = group.load()
-  drawn = network.embed(pictures)
-  found = {'subject_fidelity': metrics.similarity(drawn, real)}
+def _of_pictures(network, groups, real) -> dict[str, Float[np.ndarray, ' N']]:
+  """{figure: its value for each picture of the groups}; NaN is unknown."""
+  seen = network.look(_load(groups))
+  found = {'subject_fidelity': (network.vectors(seen) @ real.T).mean(1)}
   if network.fit:
-    fit = network.fit(pictures, [group.says] * len(pictures))
-    known = {name: values[~np.isnan(values)] for name, values in fit.items()}
-    found |= {name: float(v.mean()) for name, v in known.items() if len(v)}
+    says = [group.says for group in groups for _ in group.files]
+    found |= network.fit(seen, says)
   return found
 
 
-def _averaged(each: Sequence[Figures], counts: Sequence[int]) -> Figures:
-  """Means over pictures, of the prompts that a figure is known of."""
-  names = dict.fromkeys(name for figures in each for name in figures)
-  mean = lambda name: np.average(
-    [figures[name] for figures in each if name in figures],
-    weights=[n for f, n in zip(each, counts, strict=True) if name in f],
-  )
-  return {name: float(mean(name)) for name in names}
+def _load(groups: Sequence[gathered.Group]) -> list[np.ndarray]:
+  return [picture for group in groups for picture in group.load()]
+
+
+def _means(each: dict[str, np.ndarray]) -> Figures:
+  """The mean of each figure over the pictures that it is known of, if any."""
+  known = {name: values[~np.isnan(values)] for name, values in each.items()}
+  return {name: float(v.mean()) for name, v in known.items() if len(v)}
 
 
 def diversity(groups: Sequence[gathered.Group]) -> Figures:

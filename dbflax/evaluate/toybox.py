@@ -21,11 +21,9 @@ NAME = 'toybox oracle'
 
 def network() -> features.Network:
   """The embedded oracle."""
-  read = _Reader()
-  embed = lambda pictures: read(pictures).identity
-  fit = lambda pictures, prompts: answers(read(pictures), prompts)
   weights = {p.name: p for p in sorted(oracle.FOLDER.iterdir())}
-  return features.Network(NAME, weights, embed, fit)
+  vectors = lambda reading: reading.identity
+  return features.Network(NAME, weights, _Reader(), vectors, answers)
 
 
 class _Reader:

@@ -47,9 +47,7 @@ def test_a_folder_for_each_prompt(tmp_path):
     'a dog': ('a dog', True, 1),
     'a zk dog on the beach': ('a dog on the beach', False, 2),
   }
-  pictures, says = gathered.load_all(groups, lambda g: not g.of_class)
-  assert [int(p.max()) for p in pictures] == [0, 1]
-  assert says == ['a dog on the beach'] * 2
+  assert [int(p.max()) for p in groups[1].load()] == [0, 1]
 
 
 def test_of_a_run_the_largest_pictures_are_scored(tmp_path):

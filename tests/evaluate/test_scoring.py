@@ -17,16 +17,16 @@ def _embed(pictures):
   return features.unit(np.array([p.mean((0, 1)) for p in pictures]) + 1e-9)
 
 
-def _fit(pictures, prompts):
+def _fit(seen, prompts):
   fits = [
-    _embed([picture])[0, SAID[word]] if word in SAID else np.nan
-    for picture, prompt in zip(pictures, prompts, strict=True)
+    vector[SAID[word]] if word in SAID else np.nan
+    for vector, prompt in zip(seen, prompts, strict=True)
     for word in [prompt.split()[0]]
   ]
   return {'prompt_fidelity': np.array(fits)}
 
 
-NETWORK = features.Network('eye', {}, _embed, _fit)
+NETWORK = features.Network('eye', {}, _embed, fit=_fit)
 
 
 @pytest.fixture

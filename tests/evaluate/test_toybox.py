@@ -72,7 +72,8 @@ def test_photos_fit_their_class_and_are_nearer_to_themselves(network, photos):
     other = 'cat' if name == 'dog' else 'clock'
     said = [f'a photo of a {noun}' for noun in (name, other)]
     right, wrong = (
-      network.fit(photos[name], [text] * len(photos[name])) for text in said
+      network.fit(network.look(photos[name]), [text] * len(photos[name]))
+      for text in said
     )
     assert right['prompt_fidelity/class'].mean() >= 0.8
     assert wrong['prompt_fidelity/class'].mean() <= 0.2

@@ -143,7 +143,7 @@ def test_clip_equals_transformers(clip, pictures):
   assert network.name == 'CLIP ViT-32/8 (clip)'
   image, text = _theirs(model, folder, pictures)
   np.testing.assert_allclose(network.embed(pictures), image, atol=1e-5)
-  found = network.fit(pictures, PROMPTS)['prompt_fidelity']
+  found = network.fit(network.look(pictures), PROMPTS)['prompt_fidelity']
   np.testing.assert_allclose(found, (image * text).sum(-1), atol=1e-5)
   assert np.ptp(found) > 0.05
 
@@ -151,13 +151,14 @@ def test_clip_equals_transformers(clip, pictures):
 def test_old_configurations_say_2_where_a_text_ends(clip, pictures, tmp_path):
   """OpenAI's own: the end is the largest id, whatever config.json says."""
   folder, model = clip
-  before = published.network(str(folder)).fit(pictures, PROMPTS)
+  fit = lambda network: network.fit(network.look(pictures), PROMPTS)
+  before = fit(published.network(str(folder)))
   for path in folder.iterdir():
     (tmp_path / path.name).write_bytes(path.read_bytes())
   config = json.loads((folder / 'config.json').read_text())
   config['text_config']['eos_token_id'] = 2
   (tmp_path / 'config.json').write_text(json.dumps(config))
-  after = published.network(str(tmp_path)).fit(pictures, PROMPTS)
+  after = fit(published.network(str(tmp_path)))
   np.testing.assert_array_equal(
     before['prompt_fidelity'], after['prompt_fidelity']
   )
