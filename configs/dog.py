@@ -36,5 +36,7 @@ def get_config(variant: str = ''):
     'a photo of a {subject} seen from the front',
     'a photo of a {subject} wearing a hat',
     'a photo of a blue {subject}',
+    # What became of the other dogs; --mode=evaluate wants it for PRES.
+    'a {class_noun}',
   )
   return default.apply_variant(config, variant, VARIANTS)

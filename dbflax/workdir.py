@@ -6,6 +6,7 @@
     prior/         class images, drawn by the frozen cascade
     stage_1/ …     checkpoints and logs of each fine-tuned stage
     samples/       the subject in every prompt
+    evaluate/      the figures of the paper (--mode=evaluate)
     export/        the fine-tuned cascade for diffusers (--mode=export)
     report/        index.html
 

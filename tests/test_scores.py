@@ -119,7 +119,11 @@ def test_pictures_of_another_system(tmp_path):
   assert found['prompt_fidelity/class'] >= 0.8
   # One of the five photos is in the snow.
   assert found['prompt_fidelity/place'] == pytest.approx(0.2)
-  assert sorted(p.name for p in work.iterdir()) == ['evaluate', 'run.json']
+  assert sorted(p.name for p in work.iterdir()) == [
+    'evaluate',
+    'run.json',
+    'run.lock',
+  ]
 
 
 @pytest.mark.parametrize(
