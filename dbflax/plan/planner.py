@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import logging
 import math
 import pathlib
@@ -14,6 +15,9 @@ from dbflax import job, sharding
 from dbflax.plan import changes, compiled, hardware, quick, steps
 
 _log = logging.getLogger(__name__)
+
+# Of each kind of change, how many are compiled before it is given up.
+_CONFIRMATIONS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,41 +167,61 @@ def _remedies(config, plan: Plan, folder) -> list[str]:
 
 def _remedy(config, plan: Plan, row: quick.Row, folder) -> str:
   """What makes a step fit that does not."""
-  place = plan.place
-  first = lambda tried: _first(
-    config, plan, row, folder, tried(config, row.name, place.size)
+  place, grown = plan.place, _grown(config, row)
+  here = lambda tried: (
+    (place.name, change) for change in tried(config, row.name, place.size)
   )
-  if found := first(changes.harmless):
-    return f'{found} on {place.name}'
-  found = first(changes.other_training)
-  options = [f'{found} on {place.name}'] if found else []
+  first = lambda tried: _first(config, plan, row, folder, grown, tried)
+  if found := first(here(changes.harmless)):
+    return found
+  options = [first(here(changes.other_training))]
   if place.slice:
-    options += _larger(config, plan, row, folder)
-  return ', or '.join(options) or 'nothing that was tried is enough'
+    options.append(first(changes.larger_slices(config, place.slice)))
+  return ', or '.join(filter(None, options)) or (
+    'nothing that was tried is enough'
+  )
 
 
-def _first(config, plan, row, folder, tried) -> str:
-  """The first of the changes tried with which a step fits, as flags."""
-  for change in tried:
-    if _fits(_changed(config, change), plan, row.name, folder):
-      return changes.flags(change)
+def _first(config, plan, row, folder, grown: float, tried) -> str:
+  """The first of (slice, change) with which a step fits, as it is typed.
+
+  All are tried by the quick estimate; where plans are compiled, so are the
+  first that fit by it, until one does.
+  """
+  fitting = (
+    (name, change, changed)
+    for name, change in tried
+    for changed in [_changed(config, change | _topology(plan, name))]
+    if _may_fit(changed, plan, row.name, grown)
+  )
+  for name, change, changed in itertools.islice(fitting, _CONFIRMATIONS):
+    if not config.plan.compile or _fits(changed, plan, row.name, folder):
+      return f'{changes.flags(change)} on {name}'
   return ''
 
 
-def _larger(config, plan: Plan, row: quick.Row, folder) -> list[str]:
-  """The smallest larger slice on which a step fits."""
-  for larger, change in changes.larger_slices(config, plan.place.slice):
-    changed = _changed(config, {**change, 'plan.topology': larger.name})
-    if _fits(changed, plan, row.name, folder):
-      return [f'{changes.flags(change)} on {larger.name}']
-  return []
+def _topology(plan: Plan, name: str) -> changes.Change:
+  return {'plan.topology': name} if plan.place.slice else {}
 
 
-def _fits(config, plan: Plan, name: str, folder) -> bool:
-  """Whether a step would fit; traced or compiled only if it may."""
+def _grown(config, row: quick.Row) -> float:
+  """How often a step's working memory is what it is estimated as; 1 or more."""
+  if not row.measured:
+    return 1.0
+  estimate = quick.working(step_of(config, row.name), {})
+  return max(1.0, row.working / estimate) if estimate else 1.0
+
+
+def _may_fit(config, plan: Plan, name: str, grown: float) -> bool:
+  """Whether a step would fit by the estimate; traced only if it may."""
   step = step_of(config, name)
   resident = sum(step.resident.values())
   if resident > plan.limit:
     return False
-  measured = _measured(config, step, folder)
-  return resident + quick.working(step, measured) <= plan.limit
+  return resident + grown * quick.working(step, {}) <= plan.limit
+
+
+def _fits(config, plan: Plan, name: str, folder) -> bool:
+  """Whether a step does fit, as compiled."""
+  place, step = place_of(config.plan.topology), step_of(config, name)
+  return plan.fits(_row(config, place, step, folder))

@@ -145,50 +145,176 @@ def _held(config, size, name) -> int:
   return sum(_step(config, size, name).resident.values())
 
 
+def _needed(config, size, name) -> int:
+  step = _step(config, size, name)
+  return sum(step.resident.values()) + quick.working(step, {})
+
+
+def _row(name: str, working: int = 0, measured=()) -> quick.Row:
+  return quick.Row(name, 1, 0.0, {}, working, None, None, dict(measured))
+
+
+@pytest.fixture
+def remedy(tiny_folder, tmp_path):
+  """remedy(limit, row, slice, **fields of the config) → what is advised."""
+
+  def advise(limit, row, topology, **changes):
+    config = _test_run(tiny_folder, plan__topology=topology, **changes)
+    plan = _plan_with(limit, topology)
+    return planner._remedy(config, plan, row, tmp_path)
+
+  return advise
+
+
 def test_what_does_not_fit_is_told_the_smallest_change(
-  tiny_folder, tmp_path, monkeypatch
+  tiny_folder, tmp_path, monkeypatch, remedy
 ):
   # Tracing takes a second; what is resident is enough to choose by.
   monkeypatch.setattr(quick, 'working', lambda step, measured: 0)
-  run = lambda **changes: _test_run(
-    tiny_folder, plan__topology='v5e:2x2', **changes
-  )
-  row = lambda name: quick.Row(name, 1, 0.0, {}, 2, None, None)
-  remedy = lambda limit, name: planner._remedy(
-    run(), _plan_with(limit, 'v5e:2x2'), row(name), tmp_path
+  held = lambda size, **changes: _held(
+    _test_run(tiny_folder, **changes), size, 'stage_2'
   )
   # Over four chips it fits, over two it does not.
-  four, two = (_held(run(mesh__fsdp=n), 4, 'stage_2') for n in (4, 2))
+  four, two = (held(4, mesh__fsdp=n) for n in (4, 2))
   assert four < two
-  assert remedy(four, 'stage_2') == '--config.mesh.fsdp=4 on v5e:2x2'
-  # Not over four: so train less, or take the next larger slice that does.
-  eight = _held(run(mesh__fsdp=8), 8, 'stage_2')
-  assert eight < four
-  message = remedy(eight, 'stage_2')
-  assert 'stage_2.lora.rank=16' in message
-  assert message.endswith('or --config.mesh.fsdp=8 on v5e:2x4')
+  found = remedy(four, _row('stage_2'), 'v5e:2x2')
+  assert found == '--config.mesh.fsdp=4 on v5e:2x2'
   plan = _plan_with(1.0, 'v5e:2x2')
-  plan.rows.extend([row('class images'), row('stage_1 samples')])
-  assert planner._remedies(run(), plan, tmp_path) == [
-    'to make class images and stage_1 samples fit: '
-    'nothing that was tried is enough'
+  plan.rows.extend([_row('text', 2), _row('class images', 2)])
+  config = _test_run(tiny_folder, plan__topology='v5e:2x2')
+  assert planner._remedies(config, plan, tmp_path) == [
+    'to make text and class images fit: nothing that was tried is enough'
+  ]
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'stage_2.moments_dtype': 'bfloat16'},
+    {'stage_2.optimizer': 'adafactor'},
+    {'stage_2.lora.rank': 16, 'stage_2.frozen_dtype': 'bfloat16'},
+  ],
+)
+def test_training_otherwise_is_advised_from_the_nearest(
+  tiny_folder, monkeypatch, remedy, change
+):
+  monkeypatch.setattr(quick, 'working', lambda step, measured: 0)
+  config = _test_run(tiny_folder)
+  limit = _held(planner._changed(config, change), 1, 'stage_2')
+  assert limit < _held(config, 1, 'stage_2')
+  here, larger = remedy(limit, _row('stage_2'), 'v5e:1x1').split(', or ')
+  assert here == f'{changes.flags(change)} on v5e:1x1'
+  assert larger in (
+    '--config.mesh.fsdp=4 on v5e:2x2',
+    '--config.mesh.fsdp=8 on v5e:2x4',
+  )
+
+
+@pytest.mark.parametrize(
+  ('change', 'already'),
+  [
+    ({'stage_1.remat': 'blocks'}, {}),
+    ({'stage_1.microbatches': 2}, {'stage_1.remat': 'blocks'}),
+  ],
+)
+def test_activations_that_do_not_fit_are_told_how_to(
+  tiny_folder, remedy, change, already
+):
+  fields = {'stage_1.batch': 4, 'cascade.stages': ('stage_1',), **already}
+  fields = {key.replace('.', '__'): v for key, v in fields.items()}
+  config = _test_run(tiny_folder, **fields)
+  limit = _needed(planner._changed(config, change), 1, 'stage_1')
+  assert limit < _needed(config, 1, 'stage_1')
+  found = remedy(limit, _row('stage_1'), 'v5e:1x1', **fields)
+  assert found == f'{changes.flags(change)} on v5e:1x1'
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+  """compilations(needed) → the slices and fsdp compiled for, as that goes on.
+
+  A step is estimated to need 24 bytes over its fsdp, and needs
+  `needed(estimate)`.
+  """
+
+  def fake(needed):
+    found = []
+
+    def measure(config, step, folder):
+      found.append((config.plan.topology, config.mesh.fsdp))
+      return {'needed': needed(24 / step.fsdp)}
+
+    monkeypatch.setattr(planner, '_measured', measure)
+    return found
+
+  step = lambda config, name: steps.Step(name, 1, (), {}, config.mesh.fsdp)
+  monkeypatch.setattr(planner, 'step_of', step)
+  working = lambda step, found: found.get('needed', 24 / step.fsdp)
+  monkeypatch.setattr(quick, 'working', working)
+  monkeypatch.setattr(quick, '_exchanged', lambda step, found: {})
+  return fake
+
+
+def test_of_what_is_tried_only_the_likely_is_compiled(remedy, compilations):
+  need = 4 * 24
+  row = _row('stage_1', need, {'needed': need})
+  # By the estimate it fits unchanged, but that is a fourth of what is needed.
+  found = compilations(lambda estimate: 4 * estimate)
+  advised = remedy(30, row, 'v5e:2x2', plan__compile=True)
+  assert advised == '--config.mesh.fsdp=4 on v5e:2x2'
+  assert found == [('v5e:2x2', 4)]
+
+
+def test_a_search_that_compiles_ends(remedy, compilations):
+  row = _row('stage_1', 24, {'needed': 24})
+  found = compilations(lambda estimate: 24)
+  advised = remedy(23, row, 'v5e:2x2', plan__compile=True)
+  assert advised == 'nothing that was tried is enough'
+  # Two of each kind: harmless, another training, larger slices.
+  assert found == [
+    *(('v5e:2x2', 2), ('v5e:2x2', 4)),
+    *(('v5e:2x2', 4), ('v5e:2x2', 4)),
+    *(('v5e:2x4', 8), ('v5e:4x4', 16)),
   ]
 
 
 def test_changes_that_leave_the_result_as_it_is_come_in_order():
   config = test_config.get_config()
-  found = list(changes.harmless(config, 'stage_1', 4))
-  assert found == [
+  one = [
     {'mesh.fsdp': 2},
     {'mesh.fsdp': 4},
     {'stage_1.remat': 'blocks'},
-    {'mesh.fsdp': 2, 'stage_1.remat': 'blocks'},
-    {'mesh.fsdp': 4, 'stage_1.remat': 'blocks'},
+    {'stage_1.microbatches': 2},
+    {'stage_1.remat': 'blocks', 'stage_1.microbatches': 2},
   ]
+  both = [wider | other for wider in one[:2] for other in one[2:]]
+  assert list(changes.harmless(config, 'stage_1', 4)) == one + both
   config.mesh.data = 1
   [halved] = changes.harmless(config, 'class images', 1)
   assert halved == {'prior.batch': 1}
   assert changes.flags(halved) == '--config.prior.batch=1'
+
+
+def test_changes_of_the_training_come_in_order():
+  config = test_config.get_config()
+  found = list(changes.other_training(config, 'stage_1 previews', 4))
+  alone = [
+    {'stage_1.moments_dtype': 'bfloat16'},
+    {'stage_1.optimizer': 'adafactor'},
+    {'stage_1.lora.rank': 16, 'stage_1.frozen_dtype': 'bfloat16'},
+  ]
+  wider, less = {'mesh.fsdp': 4}, {'sample.batch': 1}
+  more = ({}, wider, less, wider | less)
+  assert found == [change | m for change in alone for m in more]
+  # What has no moments cannot have them small.
+  config.stage_1.moments_dtype = 'bfloat16'
+  config.stage_1.trainable = 'attentions'
+  config.stage_1.remat = 'blocks'
+  config.stage_1.batch = 1
+  assert list(changes.other_training(config, 'stage_1', 1)) == [
+    {'stage_1.optimizer': 'adafactor', 'stage_1.moments_dtype': 'float32'}
+  ]
+  assert not list(changes.other_training(config, 'text', 1))
 
 
 def test_remat_takes_less_memory_and_more_flops(tiny_folder):
