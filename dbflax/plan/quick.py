@@ -5,12 +5,13 @@ minutes, takes the place of what else is estimated. Roofline (Williams et al.,
 2009): a program takes at least the longest of
 
     FLOPs / devices / peak,  bytes of memory / HBM bandwidth,
-    bytes exchanged / interconnect (only measured)
+    bytes exchanged / interconnect (estimated: `exchange`)
 
 as if they went on side by side. `efficiency` is the share of the peak that is
 assumed to be reached. Compiling, reading weights and the host are left out.
 """
 
+import collections
 import dataclasses
 
 from dbflax.plan import flops, hardware, memory, steps
@@ -26,7 +27,8 @@ class Row:
   on a device. working: bytes that the programs take besides, estimated where
   nothing is measured. least, likely: seconds of one step at the peak and at the
   efficiency assumed; None where no rates are known. exchanged: kind of
-  collective → its 'count' and 'bytes' in one step, for one device.
+  collective → its 'bytes' in one step, for one device, and if measured its
+  'count'.
   """
 
   name: str
@@ -92,23 +94,29 @@ def _flops(program: steps.Program) -> float:
 def _seconds(program, work: float, chip, efficiency: float, found) -> float:
   """Of one call."""
   moved = max(memory.per_device(program.args), found.get('accessed', 0))
-  # An all-reduce sends everything twice: sums in, results out.
-  sent = sum(
-    entry['bytes'] * (2 if kind == 'all-reduce' else 1)
-    for kind, entry in found.get('collectives', {}).items()
-  )
   return max(
     work / program.share / (chip.peak * efficiency),
     program.passes * moved / chip.hbm_rate,
-    sent / chip.interconnect,
+    sending(found.get('collectives', program.exchanged), chip),
   )
+
+
+def sending(exchanged: dict[str, dict], chip: hardware.Chip) -> float:
+  """Seconds that collectives take, at the least."""
+  # An all-reduce sends everything twice: sums in, results out.
+  sent = sum(
+    entry['bytes'] * (2 if kind == 'all-reduce' else 1)
+    for kind, entry in exchanged.items()
+  )
+  return sent / chip.interconnect
 
 
 def _exchanged(step: steps.Step, measured: Measured) -> dict[str, dict]:
   total = {}
-  for program in step.programs if measured else ():
-    for kind, entry in measured[program.name]['collectives'].items():
-      sums = total.setdefault(kind, {'count': 0, 'bytes': 0})
-      for key in sums:
-        sums[key] += program.calls * entry[key]
-  return total
+  for program in step.programs:
+    found = measured.get(program.name, {})
+    entries = found.get('collectives', program.exchanged)
+    for kind, entry in entries.items():
+      sums = total.setdefault(kind, collections.Counter())
+      sums.update({key: program.calls * n for key, n in entry.items()})
+  return {kind: dict(sums) for kind, sums in total.items()}

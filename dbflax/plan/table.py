@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dbflax.plan import hardware, planner
+from dbflax.plan import hardware, planner, quick
 
 _KINDS = ('weights', 'gradients', 'optimizer')
 _HEAD = (
@@ -80,17 +80,29 @@ def _working(plan: planner.Plan) -> str:
 
 
 def _exchanged(plan: planner.Plan) -> list[str]:
-  """What each chip exchanges in one step, by kind."""
-  size = lambda entry: f'{entry["bytes"] / hardware.GIB:.3g} GiB'
-  return [
-    f'{row.name}: '
-    + ', '.join(
-      f'{kind} {size(entry)} in {entry["count"]}'
-      for kind, entry in sorted(row.exchanged.items())
-    )
-    for row in plan.rows
-    if row.exchanged
+  """What each chip exchanges in one step: how long, or by kind if measured."""
+  rows = [row for row in plan.rows if row.exchanged]
+  if _is_measured(plan):
+    return [_collectives(row) for row in rows]
+  if not rows or plan.place.chip is None:
+    return []
+  chip = plan.place.chip
+  times = [
+    f'{row.name} {duration(quick.sending(row.exchanged, chip))}' for row in rows
   ]
+  return [
+    f'of these at least for the interconnect: {", ".join(times)}',
+    '(each pass gathers the parameters, gradients are summed; no estimate for '
+    'others)',
+  ]
+
+
+def _collectives(row: quick.Row) -> str:
+  size = lambda entry: f'{entry["bytes"] / hardware.GIB:.3g} GiB'
+  return f'{row.name}: ' + ', '.join(
+    f'{kind} {size(entry)} in {entry["count"]}'
+    for kind, entry in sorted(row.exchanged.items())
+  )
 
 
 def _limit(plan: planner.Plan) -> list[str]:
@@ -115,7 +127,8 @@ def _time(plan: planner.Plan) -> list[str]:
     return ['How long it takes is not known: of these devices no rates are.']
   hours = lambda seconds: f'{plan.place.size * seconds / 3600:.2f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
-  left_out = '' if _is_measured(plan) else 'the interconnect, '
+  is_known = plan.place.size == 1 or any(row.exchanged for row in plan.rows)
+  left_out = '' if is_known or _is_measured(plan) else 'the interconnect, '
   return [
     f'at least {duration(least)}, {hours(least)}, at the peak rate',
     f'likely {duration(likely)}, {hours(likely)}, at {assumed} of it',

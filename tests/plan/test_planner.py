@@ -1,5 +1,6 @@
 """The quick plan of whole runs: published networks, no weights, no TPU."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -122,8 +123,24 @@ def test_the_table_names_what_it_knows_and_what_it_does_not(plan):
   assert 'an estimate' in text
   assert 'at 40% of it' in text
   assert 'stage_1.batch=2 is not a multiple of 4 devices' in text
+  # No batch is split, so there is no estimate of what is exchanged.
+  assert 'without the interconnect, compiling' in text
   for row in plan.rows:
     assert f'\n{row.name} ' in text
+
+
+def test_the_table_says_how_long_chips_exchange():
+  row = quick.Row('stage_1', 1, 1e12, {'weights': 1}, 0, 1.0, 2.0)
+  render = lambda topology, row: table.render(
+    planner.Plan('', planner.place_of(topology), {}, [row], 1, 0.4, [])
+  )
+  sent = {'all-gather': {'bytes': 10**9}, 'all-reduce': {'bytes': 10**9}}
+  known = dataclasses.replace(row, exchanged=sent)
+  text = render('v5e:2x2', known)
+  assert 'at least for the interconnect: stage_1 15.0 ms\n' in text
+  assert 'without compiling' in text
+  assert 'without the interconnect, compiling' in render('v5e:2x2', row)
+  assert 'interconnect' not in render('v5e:1x1', row)
 
 
 def test_devices_without_known_rates_have_no_time(tiny_folder, tmp_path):
