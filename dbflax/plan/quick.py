@@ -7,8 +7,10 @@ minutes, takes the place of what else is estimated. Roofline (Williams et al.,
     FLOPs / devices / peak,  bytes of memory / HBM bandwidth,
     bytes exchanged / interconnect (estimated: `exchange`)
 
-as if they went on side by side. `efficiency` is the share of the peak that is
-assumed to be reached. Compiling, reading weights and the host are left out.
+as if they went on side by side. Bytes of memory are those of the arguments;
+where they are measured, the likely time is by all that the compiler counts.
+`efficiency` is the share of the peak that is assumed to be reached. Compiling,
+reading weights and the host are left out.
 """
 
 import collections
@@ -56,11 +58,13 @@ def row(
   work = {p.name: _flops(p) for p in step.programs}
   least = likely = None
   if chip:
-    time = lambda share: sum(
-      p.calls * _seconds(p, work[p.name], chip, share, measured.get(p.name, {}))
+    time = lambda share, found: sum(
+      p.calls * _seconds(p, work[p.name], chip, share, found.get(p.name, {}))
       for p in step.programs
     )
-    least, likely = time(1.0), time(efficiency)
+    # What the compiler counts as accessed is no lower bound.
+    bare = {name: {**found, 'accessed': 0} for name, found in measured.items()}
+    least, likely = time(1.0, bare), time(efficiency, measured)
   return Row(
     step.name,
     step.count,

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +10,12 @@ import pytest
 
 from configs import test as test_config
 from dbflax import errors
-from dbflax.plan import compiled, hardware, planner, steps, table
+from dbflax.plan import compiled, hardware, planner, quick, steps, table
 
-LIBTPU = importlib.util.find_spec('libtpu') is not None
+needs_libtpu = pytest.mark.skipif(
+  importlib.util.find_spec('libtpu') is None,
+  reason='libtpu (the extra aot) is missing',
+)
 
 
 def test_without_libtpu_it_is_said_how_to_get_it(monkeypatch):
@@ -66,8 +70,6 @@ def test_a_program_is_compiled_once(tmp_path, monkeypatch):
 
 
 def test_measured_bytes_take_the_estimates_place(tmp_path):
-  from dbflax.plan import quick
-
   step, chip = _step(), hardware.CHIPS['v5e']
   measured = compiled.measure(step, tmp_path, 'cpu', {})
   row = quick.row(step, chip, 1.0, measured)
@@ -77,18 +79,24 @@ def test_measured_bytes_take_the_estimates_place(tmp_path):
   slow = quick.row(step, chip, 1.0, measured)
   assert slow.exchanged == sent
   assert slow.least == pytest.approx(2 * 1e9 / chip.interconnect)
+  # What is counted as accessed is no lower bound: the chip's own memory counts.
+  measured['square'] |= {'accessed': 10**12}
+  slower = quick.row(step, chip, 1.0, measured)
+  assert slower.least == slow.least
+  assert slower.likely == pytest.approx(1e12 / chip.hbm_rate)
 
 
 def _config(**changes):
   config = test_config.get_config()
   fields = {key.replace('__', '.'): v for key, v in changes.items()}
-  fields |= {'plan.compile': True, 'cascade.stages': ('stage_1',)}
+  defaults = {'plan.compile': True, 'cascade.stages': ('stage_1',)}
+  fields = defaults | fields
   config.update_from_flattened_dict(fields)
   return config
 
 
 @pytest.mark.aot
-@pytest.mark.skipif(not LIBTPU, reason='libtpu (the extra aot) is missing')
+@needs_libtpu
 @pytest.mark.parametrize('chip', hardware.CHIPS.values(), ids=lambda c: c.name)
 def test_every_slice_has_as_many_devices_as_chips(chip, monkeypatch):
   # As `elsewhere` sets them: libtpu is also in other processes.
@@ -102,7 +110,7 @@ def test_every_slice_has_as_many_devices_as_chips(chip, monkeypatch):
 
 
 @pytest.mark.aot
-@pytest.mark.skipif(not LIBTPU, reason='libtpu (the extra aot) is missing')
+@needs_libtpu
 def test_a_run_is_compiled_for_a_tpu(tmp_path):
   config = _config(plan__topology='v5e:2x2', mesh__fsdp=4)
   found = compiled.elsewhere(config, 'text', tmp_path)['encode']
@@ -111,6 +119,61 @@ def test_a_run_is_compiled_for_a_tpu(tmp_path):
   assert found['collectives']['all-gather']['bytes'] > 0
   [kept] = tmp_path.glob('*.json')
   assert json.loads(kept.read_text()) == found
+
+
+@pytest.mark.aot
+@needs_libtpu
+@pytest.mark.parametrize('topology', ['v5e:1x1', 'v4:2x2x1'])
+@pytest.mark.parametrize('stage', ['stage_1', 'stage_2', 'stage_3'])
+def test_a_training_step_is_compiled(stage, topology, tmp_path):
+  place = planner.place_of(topology)
+  config = _config(
+    plan__topology=topology,
+    cascade__stages=('stage_1', 'stage_2', 'stage_3'),
+    mesh__fsdp=place.size,
+    **{f'{stage}__batch': 4},
+  )
+  step = planner.step_of(config, stage)
+  row = planner._row(config, place, step, tmp_path)
+  halves = {'combine'} if stage == 'stage_1' else set()
+  assert row.measured.keys() == {'gradient', 'apply'} | halves
+  assert all(found['fits'] for found in row.measured.values())
+  # New parameters and moments take the place of the old ones.
+  kept = row.resident['weights'] + row.resident['optimizer']
+  assert row.measured['apply']['reused'] <= -kept
+  assert 0 < row.working < place.chip.hbm / 10
+  quickly = quick.row(step, place.chip, 1.0, {}).exchanged
+  estimated, measured = (
+    quick.sending(found, place.chip) for found in (quickly, row.exchanged)
+  )
+  assert estimated <= measured
+  assert (estimated > 0) == (place.size > 1)
+
+
+@pytest.mark.aot
+@needs_libtpu
+def test_what_does_not_fit_is_one_clear_line(tmp_path):
+  config = _config(
+    plan__topology='v5e:1x1',
+    prior__weight=0.0,
+    stage_1__batch=2**16,
+    stage_1__remat='blocks',
+  )
+  place = planner.place_of('v5e:1x1')
+  step = planner.step_of(config, 'stage_1')
+  row = planner._row(config, place, step, tmp_path)
+  gradient = row.measured['gradient']
+  assert not gradient['fits']
+  assert gradient['peak'] > place.chip.hbm
+  limit = 0.9 * place.chip.hbm
+  plan = planner.Plan('test', place, {}, [row], limit, 0.4, [])
+  plan.notes.extend(planner._remedies(config, plan, tmp_path))
+  lines = table.render(plan).splitlines()
+  assert any('1 (!) do not fit, as compiled' in line for line in lines)
+  [line] = [line for line in lines if line.startswith('to make stage_1 fit')]
+  assert re.fullmatch(
+    r'to make stage_1 fit: --config.stage_1.microbatches=\d+ on v5e:1x1', line
+  )
 
 
 def test_a_plan_of_this_machine_is_compiled_here(tmp_path):
