@@ -1,49 +1,52 @@
-"""Which bytes must come to a device from others, by the sharding table alone.
+"""Estimated bytes that devices exchange, by walking a program's jaxpr.
 
-That is what fully sharded training moves (ZeRO, Rajbhandari et al., 2020,
-section 7): each pass gathers the parameters that are split, in the type of
-computation, and gradients are summed into the parts, then over the replicas. It
-is a lower bound, and only of programs whose examples are split over all
-devices. Where each device has all of them, channels are split instead, and
-activations are exchanged, of which nothing is said here.
+Parameters are split over the 'fsdp' devices by their channels. So each product
+of a layer's values with its kernel lacks something: either the kernel is
+gathered, as fully sharded training does (ZeRO, Rajbhandari et al., 2020), or
+the values are, or partial results are summed. The least of the three is
+counted, as if the compiler found it everywhere and nothing else moved. Over
+the 'data' replicas each kernel's gradient is summed.
 """
 
 import math
 
-import jax
-from jax.sharding import Mesh
+from dbflax.plan import flops
 
-Bytes = dict[str, dict[str, int]]  # kind of collective → {'bytes': …}
+_PRODUCTS = ('dot_general', 'conv_general_dilated')
 
 
-def least(
-  mesh: Mesh, itemsize: int, params, passes: int, trained=(), sums: int = 0
-) -> Bytes:
-  """What comes to each device.
+def least(jaxpr, batch: int, fsdp: int, replicas: int) -> float:
+  """Bytes that come to each device in one run of a (closed) jaxpr.
 
   Args:
-    mesh: the devices.
-    itemsize: bytes of a number, as it is exchanged.
-    params: shapes of all parameters, with their shardings.
-    passes: how often the network is gone through; there and back is two.
-    trained: shapes of those that have gradients, which lie as they do.
-    sums: how often gradients are summed over devices.
+    jaxpr: of the whole program, over all devices.
+    batch: examples; values are [batch, …] or [2 batch, …], kernels are not.
+    fsdp: devices that share a copy of the parameters.
+    replicas: such groups that have examples of their own.
   """
-  fsdp, data = mesh.shape['fsdp'], mesh.shape['data']
-  others, replicas = 1 - 1 / fsdp, 1 - 1 / data
-  summed = sums * itemsize * _split(trained)
-  found = {
-    'all-gather': passes * itemsize * _split(params) * others,
-    'reduce-scatter': summed * others,
-    'all-reduce': summed / fsdp * replicas,
-  }
-  return {kind: {'bytes': round(n)} for kind, n in found.items() if n}
+  jaxpr = getattr(jaxpr, 'jaxpr', jaxpr)
+  total = 0.0
+  for eqn in jaxpr.eqns:
+    if eqn.primitive.name in _PRODUCTS:
+      total += _product(eqn, batch, fsdp, replicas)
+    inner = sum(least(j, batch, fsdp, replicas) for j in flops.inside(eqn))
+    total += inner and flops.repeats(eqn) * inner
+  return total
 
 
-def _split(params) -> int:
-  """Numbers in what the table splits; biases and scales are too few."""
-  return sum(
-    math.prod(leaf.shape)
-    for leaf in jax.tree.leaves(params)
-    if 'fsdp' in leaf.sharding.spec
-  )
+def _product(eqn, batch: int, fsdp: int, replicas: int) -> float:
+  """Of one product; 0 if none of its arrays is a kernel, as in attention."""
+  *operands, result = (v.aval for v in (*eqn.invars, *eqn.outvars))
+  is_kernel = lambda aval: aval.shape[:1] not in ((batch,), (2 * batch,))
+  size = lambda aval: math.prod(aval.shape) * aval.dtype.itemsize
+  sizes = [
+    size(aval) / (1 if is_kernel(aval) else replicas)
+    for aval in (*operands, result)
+  ]
+  if sum(map(is_kernel, (*operands, result))) != 1:
+    return 0.0
+  gathered = min(sizes) * (1 - 1 / fsdp)
+  if not is_kernel(result):
+    return gathered
+  # An all-reduce sends everything twice: sums in, results out.
+  return gathered + 2 * size(result) / fsdp * (1 - 1 / replicas)

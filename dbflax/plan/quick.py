@@ -13,10 +13,9 @@ where they are measured, the likely time is by all that the compiler counts.
 reading weights and the host are left out.
 """
 
-import collections
 import dataclasses
 
-from dbflax.plan import flops, hardware, memory, steps
+from dbflax.plan import exchange, flops, hardware, memory, steps
 
 Measured = dict[str, dict]  # program → what `compiled.measure` found
 
@@ -28,9 +27,9 @@ class Row:
   flops: of one step, over all devices. resident: kind of bytes → how many lie
   on a device. working: bytes that the programs take besides, estimated where
   nothing is measured. least, likely: seconds of one step at the peak and at the
-  efficiency assumed; None where no rates are known. exchanged: kind of
-  collective → its 'bytes' in one step, for one device, and if measured its
-  'count'.
+  efficiency assumed; None where no rates are known. sent: bytes that come to a
+  device in one step, estimated where nothing is measured. exchanged: kind of
+  collective → its 'count' and 'bytes' in one step, for one device.
   """
 
   name: str
@@ -40,6 +39,7 @@ class Row:
   working: int
   least: float | None
   likely: float | None
+  sent: float = 0.0
   measured: Measured = dataclasses.field(default_factory=dict)
   exchanged: dict[str, dict] = dataclasses.field(default_factory=dict)
 
@@ -55,24 +55,27 @@ def row(
   measured: Measured,
 ) -> Row:
   """Traces the step's programs; `measured` may be empty."""
+  found = {p.name: measured.get(p.name, {}) for p in step.programs}
   work = {p.name: _flops(p) for p in step.programs}
+  sent = {p.name: _sent(p, step.fsdp, found[p.name]) for p in step.programs}
+  total = lambda of: sum(p.calls * of(p) for p in step.programs)
   least = likely = None
   if chip:
-    time = lambda share, found: sum(
-      p.calls * _seconds(p, work[p.name], chip, share, found.get(p.name, {}))
-      for p in step.programs
+    time = lambda share, read: total(
+      lambda p: _seconds(p, chip, work[p.name] / share, read(p), sent[p.name])
     )
     # What the compiler counts as accessed is no lower bound.
-    bare = {name: {**found, 'accessed': 0} for name, found in measured.items()}
-    least, likely = time(1.0, bare), time(efficiency, measured)
+    least = time(1.0, lambda p: 0)
+    likely = time(efficiency, lambda p: found[p.name].get('accessed', 0))
   return Row(
     step.name,
     step.count,
-    sum(p.calls * work[p.name] for p in step.programs),
+    total(lambda p: work[p.name]),
     step.resident,
     working(step, measured),
     least,
     likely,
+    total(lambda p: sent[p.name]),
     measured,
     _exchanged(step, measured),
   )
@@ -95,32 +98,35 @@ def _flops(program: steps.Program) -> float:
   return flops.count(program.traced.jaxpr) if program.batch else 0.0
 
 
-def _seconds(program, work: float, chip, efficiency: float, found) -> float:
-  """Of one call."""
-  moved = max(memory.per_device(program.args), found.get('accessed', 0))
+def _seconds(program, chip, work: float, accessed: float, sent: float) -> float:
+  """Of one call; its parameters are read in every pass."""
+  moved = max(memory.per_device(program.args), accessed)
   return max(
-    work / program.share / (chip.peak * efficiency),
+    work / program.share / chip.peak,
     program.passes * moved / chip.hbm_rate,
-    sending(found.get('collectives', program.exchanged), chip),
+    sent / chip.interconnect,
   )
 
 
-def sending(exchanged: dict[str, dict], chip: hardware.Chip) -> float:
-  """Seconds that collectives take, at the least."""
-  # An all-reduce sends everything twice: sums in, results out.
-  sent = sum(
-    entry['bytes'] * (2 if kind == 'all-reduce' else 1)
-    for kind, entry in exchanged.items()
-  )
-  return sent / chip.interconnect
+def _sent(program: steps.Program, fsdp: int, found) -> float:
+  """Bytes that come to a device in one call."""
+  if found:
+    # An all-reduce sends everything twice: sums in, results out.
+    return sum(
+      entry['bytes'] * (2 if kind == 'all-reduce' else 1)
+      for kind, entry in found['collectives'].items()
+    )
+  if not program.batch:
+    return 0.0
+  replicas = program.share // fsdp
+  return exchange.least(program.traced.jaxpr, program.batch, fsdp, replicas)
 
 
 def _exchanged(step: steps.Step, measured: Measured) -> dict[str, dict]:
   total = {}
-  for program in step.programs:
-    found = measured.get(program.name, {})
-    entries = found.get('collectives', program.exchanged)
-    for kind, entry in entries.items():
-      sums = total.setdefault(kind, collections.Counter())
-      sums.update({key: program.calls * n for key, n in entry.items()})
-  return {kind: dict(sums) for kind, sums in total.items()}
+  for program in step.programs if measured else ():
+    for kind, entry in measured[program.name]['collectives'].items():
+      sums = total.setdefault(kind, {'count': 0, 'bytes': 0})
+      for key in sums:
+        sums[key] += program.calls * entry[key]
+  return total

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dbflax import cascade, job, pretrained, sharding
-from dbflax.plan import exchange, memory
+from dbflax.plan import memory
 from dbflax.text import embed
 from dbflax.train import adapt, finetune, step
 from dbflax.train import state as state_lib
@@ -27,7 +27,7 @@ class Program:
   calls: how often a step calls it; passes: how often a call goes through its
   parameters; batch: its examples at once, divided over `share` devices, or 0 if
   it works on the parameters alone, without a matrix product; makes: bytes of
-  its results that are resident; exchanged: what a device is sent at the least.
+  its results that are resident.
   """
 
   name: str
@@ -38,7 +38,6 @@ class Program:
   batch: int = 0
   share: int = 1
   makes: int = 0
-  exchanged: exchange.Bytes = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def traced(self):
@@ -137,17 +136,7 @@ def _sampling(config, model, name, mesh, options, batch: int) -> Program:
     below = model.stages[names[names.index(name) - 1]].resolution
     args += (on_mesh(_floats(batch, below, below, 3)),)
   run, share = cascade.make_sampler(stage, options), _share(batch, mesh)
-  sent = _exchanged(stage, batch, mesh, args[0], options.steps)
-  return Program(
-    'sample', run, args, 1, options.steps, batch, share, exchanged=sent
-  )
-
-
-def _exchanged(stage, batch: int, mesh, *what) -> exchange.Bytes:
-  """`exchange.least`, or {} if not every device has its own examples."""
-  if batch % mesh.size:
-    return {}
-  return exchange.least(mesh, jnp.dtype(stage.unet.dtype).itemsize, *what)
+  return Program('sample', run, args, 1, options.steps, batch, share)
 
 
 def _share(batch: int, mesh) -> int:
@@ -244,14 +233,13 @@ def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
   )
   null_text = _floats(*examples.text.shape[1:])
   key = jax.eval_shape(lambda: jax.random.key(0))
-  parts, grads, run = hyper.microbatches, state.params, compiled.gradient.func
-  size = hyper.batch // parts
+  size = hyper.batch // hyper.microbatches
+  grads, run = state.params, compiled.gradient.func
   args = (complete, state.params, examples, null_text, key)
-  made, share = memory.per_device(grads), _share(size, mesh)
-  # Each microbatch goes there and back.
-  what = ((complete, grads), 2 * parts, grads, parts)
-  sent = _exchanged(stage, size, mesh, *what)
-  yield Program('gradient', run, args, halves, 1, size, share, made, sent)
+  made = memory.per_device(grads)
+  yield Program(
+    'gradient', run, args, halves, 1, size, _share(size, mesh), made
+  )
   if halves == 2:
     yield Program('combine', compiled.combine, (grads, grads, _floats()))
   yield Program('apply', compiled.apply, (state, grads))

@@ -80,20 +80,18 @@ def _working(plan: planner.Plan) -> str:
 
 
 def _exchanged(plan: planner.Plan) -> list[str]:
-  """What each chip exchanges in one step: how long, or by kind if measured."""
-  rows = [row for row in plan.rows if row.exchanged]
+  """What each chip exchanges in one step: by kind if that is measured."""
   if _is_measured(plan):
-    return [_collectives(row) for row in rows]
-  if not rows or plan.place.chip is None:
-    return []
-  chip = plan.place.chip
-  times = [
-    f'{row.name} {duration(quick.sending(row.exchanged, chip))}' for row in rows
+    return [_collectives(row) for row in plan.rows if row.exchanged]
+  size = lambda row: f'{row.name} {row.sent / hardware.GIB:.2f}'
+  trained = [
+    row for row in plan.rows if row.sent and 'gradients' in row.resident
   ]
+  if not trained:
+    return []
   return [
-    f'of these at least for the interconnect: {", ".join(times)}',
-    '(each pass gathers the parameters, gradients are summed; no estimate for '
-    'others)',
+    f'GiB sent to each chip, at least: {", ".join(map(size, trained))} '
+    '(per product the smallest: kernel, values or results)'
   ]
 
 
@@ -127,12 +125,10 @@ def _time(plan: planner.Plan) -> list[str]:
     return ['How long it takes is not known: of these devices no rates are.']
   hours = lambda seconds: f'{plan.place.size * seconds / 3600:.2f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
-  is_known = plan.place.size == 1 or any(row.exchanged for row in plan.rows)
-  left_out = '' if is_known or _is_measured(plan) else 'the interconnect, '
   return [
     f'at least {duration(least)}, {hours(least)}, at the peak rate',
     f'likely {duration(likely)}, {hours(likely)}, at {assumed} of it',
-    f'without {left_out}compiling, reading weights and writing images',
+    'without compiling, reading weights and writing images',
   ]
 
 

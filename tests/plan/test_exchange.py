@@ -1,4 +1,4 @@
-"""What devices exchange at the least, by hand."""
+"""What devices exchange, by hand: the least of kernel, values and results."""
 
 import dataclasses
 
@@ -6,81 +6,76 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import test as test_config
-from dbflax import sharding
-from dbflax.plan import exchange, hardware, memory, planner, quick
+from dbflax.plan import exchange, hardware, quick, steps
 
 
-def _params(mesh):
-  floats = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
-  return memory.placed({'kernel': floats(16, 8), 'bias': floats(8)}, mesh)
+def _floats(*shape, dtype=jnp.float32):
+  return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def test_a_pass_gathers_what_other_devices_hold():
-  mesh = sharding.abstract_mesh(8, 2, 4)
-  found = exchange.least(mesh, 2, _params(mesh), passes=3)
-  assert found == {'all-gather': {'bytes': 3 * 2 * 16 * 8 * 3 // 4}}
+def _least(run, *args, batch=8, fsdp=4, replicas=1):
+  return exchange.least(jax.make_jaxpr(run)(*args), batch, fsdp, replicas)
 
 
-def test_gradients_are_summed_into_parts_and_then_over_replicas():
-  mesh = sharding.abstract_mesh(8, 2, 4)
-  trained = _params(mesh)
-  found = exchange.least(mesh, 4, (), 2, trained, sums=1)
-  assert found == {
-    'reduce-scatter': {'bytes': 4 * 16 * 8 * 3 // 4},
-    'all-reduce': {'bytes': 4 * 16 * 8 // 4 // 2},
-  }
-  # Replicas alone hold all: they sum, and gather nothing.
-  alone = sharding.abstract_mesh(8, 8, 1)
-  trained = _params(alone)
-  found = exchange.least(alone, 4, trained, 2, trained, 1)
-  assert found == {'all-reduce': {'bytes': 4 * 16 * 8 * 7 // 8}}
-  one = sharding.abstract_mesh(1, 1, 1)
-  assert exchange.least(one, 4, _params(one), 2, _params(one), 1) == {}
+@pytest.mark.parametrize(
+  ('values', 'kernel', 'smallest'),
+  [
+    ((8, 100), (100, 200), 8 * 100),  # the values that go in
+    ((8, 100), (100, 50), 8 * 50),  # those that come out
+    ((8, 9, 9, 6), (6, 7), 6 * 7),  # the kernel
+    ((16, 100), (100, 200), 16 * 100),  # both branches of guidance
+  ],
+)
+def test_the_smallest_array_of_a_product_is_sent(values, kernel, smallest):
+  run = lambda x, w: x @ w
+  found = _least(run, _floats(*values), _floats(*kernel))
+  assert found == 4 * smallest * 3 / 4
+  # In the type of the computation, and not at all to a single device.
+  half = [_floats(*shape, dtype=jnp.bfloat16) for shape in (values, kernel)]
+  assert _least(run, *half) == found / 2
+  assert _least(run, _floats(*values), _floats(*kernel), fsdp=1) == 0
 
 
-def test_an_all_reduce_sends_twice():
-  chip = hardware.CHIPS['v5e']
-  found = {'all-gather': {'bytes': 3e9}, 'all-reduce': {'bytes': 1e9}}
-  assert quick.sending(found, chip) == 5e9 / chip.interconnect
-
-
-def _step(tiny_folder, **changes):
-  config = test_config.get_config()
-  fields = {key.replace('__', '.'): v for key, v in changes.items()}
-  fields |= {'cascade.path': str(tiny_folder), 'cascade.stages': ('stage_1',)}
-  config.update_from_flattened_dict(fields)
-  meshes = sharding.abstract_mesh(4, 1, 4), sharding.abstract_mesh(4, 1, 4)
-  return planner.step_of(config, 'stage_1', meshes)
-
-
-def test_a_step_exchanges_by_its_passes_and_the_type_of_computation(
-  tiny_folder,
-):
-  found = lambda **more: quick._exchanged(
-    _step(tiny_folder, **{'prior__weight': 0.0} | more), {}
+def test_convolutions_count_and_attention_does_not():
+  image, kernel = _floats(8, 32, 32, 5), _floats(3, 3, 5, 6)
+  axes = ('NHWC', 'HWIO', 'NHWC')
+  run = lambda x, w: jax.lax.conv_general_dilated(
+    x, w, (1, 1), 'SAME', dimension_numbers=axes
   )
-  once = found(stage_1__batch=4)
-  gathered, summed = once['all-gather'], once['reduce-scatter']
-  # There and back; gradients once.
-  assert gathered['bytes'] == pytest.approx(2 * summed['bytes'], abs=1)
-  half = found(stage_1__batch=4, stage_1__dtype='bfloat16')
-  assert 2 * half['all-gather']['bytes'] == gathered['bytes']
-  cut = found(stage_1__batch=8, stage_1__microbatches=2)
-  assert cut['all-gather']['bytes'] == 2 * gathered['bytes']
-  # The class images have a gradient of their own.
-  both = found(stage_1__batch=4, prior__weight=1.0)
-  assert both['all-gather']['bytes'] == 2 * gathered['bytes']
-  # Two examples are on every device: nothing is known.
-  assert found(stage_1__batch=2) == {}
+  assert _least(run, image, kernel) == 4 * 3 * 3 * 5 * 6 * 3 / 4
+  among = lambda x: x @ x.swapaxes(1, 2)
+  assert _least(among, _floats(8, 5, 6)) == 0
 
 
-def test_time_is_the_interconnects_where_that_is_slow(tiny_folder):
-  step = _step(tiny_folder, prior__weight=0.0, stage_1__batch=4)
+def test_replicas_share_examples_and_sum_gradients():
+  x, w = _floats(8, 100), _floats(100, 200)
+  # Each of two groups has half of the values.
+  assert _least(lambda x, w: x @ w, x, w, replicas=2) == 4 * 4 * 100 * 3 / 4
+  gradient = jax.grad(lambda w, x: (x @ w).sum())
+  alone = _least(gradient, w, x)
+  # The products of the network and of its gradient: two.
+  assert alone == 2 * 4 * 8 * 100 * 3 / 4
+  both = _least(gradient, w, x, replicas=2)
+  # Sums in, results out, of the fourth that each device has, by two groups.
+  assert both == alone / 2 + 2 * 4 * 100 * 200 / 4 / 2
+
+
+def test_what_runs_again_is_sent_again():
+  def run(x, w):
+    return jax.lax.scan(lambda x, _: (x @ w, None), x, length=5)[0]
+
+  once = 4 * 8 * 50 * 3 / 4
+  assert _least(run, _floats(8, 50), _floats(50, 50)) == 5 * once
+
+
+def test_time_is_the_interconnects_where_that_is_slow():
+  run = jax.jit(lambda x, w: x @ w)
+  args = (_floats(8, 100), _floats(100, 200))
+  program = steps.Program('p', run, args, calls=3, batch=8, share=4)
+  step = steps.Step('s', 1, (program,), {}, 4)
   chip = hardware.CHIPS['v5e']
   slow = dataclasses.replace(chip, interconnect=1e6)
   fast, row = (quick.row(step, c, 1.0, {}) for c in (chip, slow))
-  gradient, apply = step.programs
-  others = memory.per_device(apply.args) / chip.hbm_rate
-  assert row.least == others + quick.sending(gradient.exchanged, slow)
+  assert row.sent == fast.sent == 3 * 4 * 8 * 100 * 3 / 4
+  assert row.least == pytest.approx(row.sent / 1e6)
   assert fast.least < row.least

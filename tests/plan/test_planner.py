@@ -123,24 +123,22 @@ def test_the_table_names_what_it_knows_and_what_it_does_not(plan):
   assert 'an estimate' in text
   assert 'at 40% of it' in text
   assert 'stage_1.batch=2 is not a multiple of 4 devices' in text
-  # No batch is split, so there is no estimate of what is exchanged.
-  assert 'without the interconnect, compiling' in text
   for row in plan.rows:
     assert f'\n{row.name} ' in text
 
 
-def test_the_table_says_how_long_chips_exchange():
-  row = quick.Row('stage_1', 1, 1e12, {'weights': 1}, 0, 1.0, 2.0)
-  render = lambda topology, row: table.render(
-    planner.Plan('', planner.place_of(topology), {}, [row], 1, 0.4, [])
+def test_the_table_says_what_chips_exchange():
+  held, gib = {'gradients': 1}, 2**30
+  row = quick.Row('stage_1', 1, 1e12, held, 0, 1.0, 2.0, sent=1.5 * gib)
+  render = lambda row: table.render(
+    planner.Plan('', planner.place_of('v5e:2x2'), {}, [row], 1, 0.4, [])
   )
-  sent = {'all-gather': {'bytes': 10**9}, 'all-reduce': {'bytes': 10**9}}
-  known = dataclasses.replace(row, exchanged=sent)
-  text = render('v5e:2x2', known)
-  assert 'at least for the interconnect: stage_1 15.0 ms\n' in text
-  assert 'without compiling' in text
-  assert 'without the interconnect, compiling' in render('v5e:2x2', row)
-  assert 'interconnect' not in render('v5e:1x1', row)
+  assert 'GiB sent to each chip, at least: stage_1 1.50 (' in render(row)
+  assert 'sent' not in render(dataclasses.replace(row, sent=0.0))
+  found = {'gradient': {}}
+  kinds = {'all-gather': {'count': 7, 'bytes': gib}}
+  measured = dataclasses.replace(row, measured=found, exchanged=kinds)
+  assert 'stage_1: all-gather 1 GiB in 7' in render(measured)
 
 
 def test_devices_without_known_rates_have_no_time(tiny_folder, tmp_path):
@@ -168,7 +166,8 @@ def _needed(config, size, name) -> int:
 
 
 def _row(name: str, working: int = 0, measured=()) -> quick.Row:
-  return quick.Row(name, 1, 0.0, {}, working, None, None, dict(measured))
+  measured = dict(measured)
+  return quick.Row(name, 1, 0.0, {}, working, None, None, measured=measured)
 
 
 @pytest.fixture
