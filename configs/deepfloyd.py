@@ -37,6 +37,7 @@ _IF = {
   'stage_1.batch': 4,
   'stage_1.learning_rate': 1e-7,
   'stage_2.steps': 2000,
+  # Four chips divide it. Eight do not: each then has all 12 (docs/plans.md).
   'stage_2.batch': 12,
   'stage_2.learning_rate': 5e-6,
   # Attention sees the whole picture, as it did in pre-training.
