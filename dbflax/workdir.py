@@ -233,10 +233,20 @@ class Workdir:
       ) from error
     except OSError as error:
       _log.warning('no lock on %s, its file system has none: %s', path, error)
+      return
     file.truncate(0)
     file.write(f'process {os.getpid()} of {platform.node()}\n')
     file.flush()
     self._lock_file = file
+    self._sweep()
+
+  def _sweep(self) -> None:
+    """Removes what processes left that were killed while they wrote it."""
+    for path in list(self.root.rglob(f'*{PARTIAL}')):
+      if path.is_dir():
+        shutil.rmtree(path)
+      else:
+        path.unlink(missing_ok=True)  # It may have been in such a folder.
 
   def close(self) -> None:
     """Lets other processes have the folder."""
@@ -322,8 +332,6 @@ class Workdir:
       return False
     if state not in (NEW, RESUMED):
       self._wipe(folder)
-    for partial in folder.rglob(f'*{PARTIAL}'):  # of a process that was killed
-      partial.unlink()
     write_json(folder / STARTED, {'inputs': prints})
     return True
 

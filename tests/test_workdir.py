@@ -224,10 +224,18 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
   run = workdir.Workdir(tmp_path)
   with pytest.raises(KeyboardInterrupt):
     run.step('prior', {'n': 3}, builder([], fail=True))
-  left = run.prior / 'deep' / f'.more.txt.123{workdir.PARTIAL}'
-  left.touch()
-  run.step('prior', {'n': 3}, builder([]))
-  assert not left.exists()
+  run.close()
+  left = [
+    path / f'.more.txt.123{workdir.PARTIAL}'
+    for path in (run.prior / 'deep', tmp_path)
+  ]
+  trash = tmp_path / f'.trash{workdir.PARTIAL}' / 'deep'
+  trash.mkdir(parents=True)
+  for path in (*left, trash / f'b{workdir.PARTIAL}'):
+    path.touch()
+  workdir.Workdir(tmp_path).step('prior', {'n': 3}, builder([]))
+  assert not list(tmp_path.rglob(f'*{workdir.PARTIAL}'))
+  assert (run.prior / 'deep/more.txt').exists()
 
 
 def test_a_process_killed_before_its_first_file_is_whole_left_a_step(tmp_path):
