@@ -7,8 +7,8 @@ _DISK = {
   errno.ENOSPC: 'the disk is full',
   errno.EDQUOT: 'the quota is used up',
   errno.EROFS: 'the file system is read-only',
-  errno.EACCES: 'there is no permission to write',
-  errno.EPERM: 'there is no permission to write',
+  errno.EACCES: 'permission is denied',
+  errno.EPERM: 'permission is denied',
 }
 # As libraries put it that write files on their own.
 _FULL = 'No space left on device'

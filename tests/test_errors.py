@@ -14,7 +14,7 @@ from dbflax import errors
     ),
     (OSError(122, 'Disk quota exceeded'), 'quota is used up'),
     (OSError(30, 'Read-only file system'), 'read-only'),
-    (PermissionError(13, 'Permission denied', '/run'), 'no permission'),
+    (PermissionError(13, 'Permission denied', '/run'), 'permission is denied'),
     # As safetensors and tensorstore say it.
     (RuntimeError('I/O error: No space left on device (os error 28)'), 'full'),
   ],
