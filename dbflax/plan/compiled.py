@@ -82,10 +82,9 @@ def measure(
   Bytes of 'arguments', 'outputs', 'reused' (outputs in place of arguments),
   'temporaries' and 'code'; 'peak' is all of them together. 'collectives' is
   as `collectives.read` gives them, 'accessed' the bytes that are read or
-  written with the body of a loop counted once. More goes on than to and from
-  HBM, as the chip's own memory counts: 2.7 times where arrays are but added
-  (IF-XL's gradients on v4:2x2x2). A program that does not fit has but a 'peak'
-  and 'fits': False.
+  written with the body of a loop counted once; that can be too much: where
+  IF-XL's gradients are but added, 2.3 to 2.7 times the bytes that there are. A
+  program that does not fit has but a 'peak' and 'fits': False.
 
   Args:
     step: its shapes lie on a mesh of devices that can be compiled for.
