@@ -14,7 +14,7 @@ from concurrent import futures
 import jax
 import orbax.checkpoint as ocp
 
-from dbflax import errors, hosts, workdir
+from dbflax import disk, errors, hosts
 
 _log = logging.getLogger(__name__)
 
@@ -110,14 +110,14 @@ class Checkpoints:
     if not hosts.is_first():
       return
     for path in self._steps():
-      if not (path / workdir.MANIFEST).exists():
-        record = {'files': workdir.checksums(path)}
-        workdir.write_json(path / workdir.MANIFEST, record)
+      if not (path / disk.MANIFEST).exists():
+        record = {'files': disk.checksums(path)}
+        disk.write_json(path / disk.MANIFEST, record)
 
   def _remove_damaged(self) -> None:
     """Removes checkpoints from the newest to the first that is whole."""
     for path in reversed(self._steps()):
-      reason = workdir.damage(path)
+      reason = disk.damage(path)
       if not reason:
         return
       _log.warning('checkpoint %s is not used: %s', path, reason)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 
-from dbflax import cascade, pretrained, workdir
+from dbflax import cascade, disk, pretrained
 from dbflax.weights import diffusers, files
 
 # Components that a pipeline may have and ours has not.
@@ -61,7 +61,7 @@ def write(
       params = pretrained.load_params(model, name, tuned=tuned[name])
       diffusers.write_params(at / 'unet', params, jnp.dtype(dtype))
     has_text = text_encoder and name == 'stage_1'
-    workdir.write_json(at / 'model_index.json', _index(at, has_text))
+    disk.write_json(at / 'model_index.json', _index(at, has_text))
 
 
 def card(
@@ -158,7 +158,7 @@ def _copy(found: Sequence[pathlib.Path], target: pathlib.Path) -> None:
     size += path.stat().st_size
     weight_map |= dict.fromkeys(diffusers.tensor_names(path), path.name)
   index = {'metadata': {'total_size': size}, 'weight_map': weight_map}
-  workdir.write_json(target / f'{stem}.safetensors.index.json', index)
+  disk.write_json(target / f'{stem}.safetensors.index.json', index)
 
 
 def _index(folder: pathlib.Path, has_text: bool) -> dict:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, hosts, pretrained, sharding
+from dbflax import cascade, disk, errors, hosts, pretrained, sharding
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
 from dbflax.text import embed, identifiers, prompts
@@ -69,7 +69,7 @@ class Job:
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network: its weights and configuration."""
     found = pretrained.sources(self.model, name)
-    return workdir_lib.fingerprint(
+    return disk.fingerprint(
       {name: _file_fingerprint(path) for name, path in found.items()}
     )
 
@@ -117,7 +117,7 @@ class Job:
     def write():
       self.work.claim()
       record = {**self.config.to_dict(), 'command': self.work.command}
-      workdir_lib.write_json(self.work.root / 'config.json', record)
+      disk.write_json(self.work.root / 'config.json', record)
 
     hosts.from_first(write)
     if hosts.count() > 1:
@@ -134,14 +134,14 @@ class Job:
       seconds = round(time.monotonic() - start, 1)
       times = {**read_times(self.work), name: seconds}
       if hosts.is_first():
-        workdir_lib.write_json(self.work.root / 'times.json', times)
+        disk.write_json(self.work.root / 'times.json', times)
 
     return self.work.step(name, inputs, timed, together=together)
 
 
 @functools.cache
 def _file_fingerprint(path: pathlib.Path) -> str:
-  return workdir_lib.file_fingerprint(path)
+  return disk.file_fingerprint(path)
 
 
 def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
@@ -183,7 +183,7 @@ def _check_agreement(job: Job) -> None:
       for name in ('text_encoder', *job.model.stages)
     },
   }
-  hosts.check_equal({k: workdir_lib.fingerprint(v) for k, v in parts.items()})
+  hosts.check_equal({k: disk.fingerprint(v) for k, v in parts.items()})
 
 
 def open_cascade(

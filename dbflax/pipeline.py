@@ -13,7 +13,7 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, hosts, inputs, pretrained, rng, scores
+from dbflax import cascade, disk, errors, hosts, inputs, pretrained, rng, scores
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -90,7 +90,7 @@ def plan(config, work: workdir_lib.Workdir) -> None:
     jax.config.update('jax_platforms', 'cpu')
   work.claim()
   made = planner.make(config, work.root / 'plan')
-  workdir_lib.write_json(work.root / 'plan.json', table.data(made))
+  disk.write_json(work.root / 'plan.json', table.data(made))
   print(table.render(made))
   print(f'Plan: {work.root / "plan.json"}')
 
@@ -153,9 +153,7 @@ def _write_photos(job: job_lib.Job) -> None:
 
 def _write_identifier(job: job_lib.Job) -> None:
   made_of = inputs.identifier(job)
-  build = lambda folder: workdir_lib.write_json(
-    folder / 'identifier.json', made_of
-  )
+  build = lambda folder: disk.write_json(folder / 'identifier.json', made_of)
   job.work.step('identifier', made_of, build)
 
 
@@ -210,7 +208,7 @@ def _train(job: job_lib.Job, name: str) -> None:
       null_text,
       seed=config.seed,
       folder=folder,
-      fingerprint=workdir_lib.fingerprint(made_of),
+      fingerprint=disk.fingerprint(made_of),
       mesh=job.mesh,
       sample=functools.partial(
         _preview, job, name, instance, null_text, folder
@@ -275,7 +273,7 @@ def _export(job: job_lib.Job) -> None:
 
   def build(folder):
     export_lib.write(folder, job.model, _tuned(job), **config.export.to_dict())
-    workdir_lib.atomic_write(folder / 'README.md', card.encode())
+    disk.atomic_write(folder / 'README.md', card.encode())
 
   job.step('export', inputs.export(job), build, together=False)
 
@@ -306,7 +304,7 @@ def _sample(job: job_lib.Job) -> None:
 
 def _report(config, work: workdir_lib.Workdir) -> None:
   """report/index.html, from the files of the steps before."""
-  if not (work.samples / workdir_lib.MANIFEST).exists():
+  if not (work.samples / disk.MANIFEST).exists():
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
@@ -314,9 +312,9 @@ def _report(config, work: workdir_lib.Workdir) -> None:
   if config.prior.weight > 0:
     parts += ('prior',)
   made = {
-    name: work.root / name / workdir_lib.MANIFEST
+    name: work.root / name / disk.MANIFEST
     for name in parts
-    if (work.root / name / workdir_lib.MANIFEST).exists()
+    if (work.root / name / disk.MANIFEST).exists()
   }
   made['config'] = work.root / 'config.json'
   work.step('report', made, lambda folder: report_lib.write(folder, work.root))

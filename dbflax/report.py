@@ -21,7 +21,7 @@ from matplotlib import figure as figure_lib
 from matplotlib import ticker
 from PIL import Image
 
-from dbflax import errors, workdir
+from dbflax import disk, errors, workdir
 from dbflax.data import images
 
 PAGE = 'index.html'
@@ -106,7 +106,7 @@ def write(folder: pathlib.Path, root: pathlib.Path) -> None:
     page = template.render(content, picture=encode).encode()
     if len(page) <= MAX_BYTES:
       break
-  workdir.atomic_write(pathlib.Path(folder) / PAGE, page)
+  disk.atomic_write(pathlib.Path(folder) / PAGE, page)
 
 
 def read(root: pathlib.Path) -> dict[str, Any]:

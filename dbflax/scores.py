@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dbflax import errors
+from dbflax import disk, errors
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
 from dbflax.evaluate import (
@@ -61,7 +61,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
 
   def build(folder):
     about = {'subject': config.subject.photos, 'notes': notes}
-    workdir_lib.write_json(folder / 'scores.json', {**about, **_score(task)})
+    disk.write_json(folder / 'scores.json', {**about, **_score(task)})
 
   folder = work.step(STEP, {**_inputs(task), 'notes': notes}, build)
   print(table(json.loads((folder / 'scores.json').read_text())))
@@ -114,7 +114,7 @@ def _pictures(
     groups = gathered.of_folder(folder, subject, bare)
     return groups, [images.to_uint8(photo) for photo in loaded]
   for step in ('identifier', 'photos', 'samples'):
-    if not (work.root / step / workdir_lib.MANIFEST).exists():
+    if not (work.root / step / disk.MANIFEST).exists():
       raise errors.UserError(
         f'{work.root} has no finished {step} to score; run --mode=run first, '
         "or score another system's with --config.evaluate.images=FOLDER."

@@ -18,104 +18,22 @@ only if its manifest lists the same inputs and every file with its checksum.
 Of many hosts the first one decides and keeps the books.
 """
 
-import contextlib
 import fcntl
-import hashlib
-import json
 import logging
 import os
 import pathlib
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from dbflax import errors, hosts
+from dbflax import disk, errors, hosts
 
 _log = logging.getLogger(__name__)
 
-MANIFEST = 'manifest.json'
-STARTED = 'started.json'
 # What is to be done of a step; otherwise it is done again, with the reason.
 DONE, NEW, RESUMED = 'skipped, up to date', 'running', 'resumed'
-# Endings of files that a killed process may leave half-written.
-PARTIAL = '.partial'
-
-
-def fingerprint(obj) -> str:
-  """sha256 (hex) of a value.
-
-  Mappings hash by sorted keys, lists and tuples alike, arrays by dtype, shape
-  and content, `pathlib.Path`s by the content of the file or folder they name
-  (never by their name), everything else as JSON.
-  """
-  text = json.dumps(_canonical(obj), sort_keys=True, separators=(',', ':'))
-  return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(obj):
-  """`obj` as plain JSON data."""
-  if isinstance(obj, pathlib.Path):
-    return {'path': _path_fingerprint(obj)}
-  if hasattr(obj, '__array__'):
-    array = np.ascontiguousarray(obj)
-    content = hashlib.sha256(array.tobytes()).hexdigest()
-    return {'array': [str(array.dtype), list(np.shape(obj)), content]}
-  # ml_collections' ConfigDict has `items` but is no Mapping.
-  if isinstance(obj, Mapping) or hasattr(obj, 'items'):
-    return {str(key): _canonical(value) for key, value in obj.items()}
-  if isinstance(obj, (list, tuple)):
-    return [_canonical(value) for value in obj]
-  if obj is None or isinstance(obj, (bool, int, float, str)):
-    return obj
-  raise TypeError(f'cannot fingerprint a {type(obj).__name__}: {obj!r}')
-
-
-def _path_fingerprint(path: pathlib.Path):
-  """The sha256 of a file, or {relative path: sha256} of a folder."""
-  if path.is_dir():
-    return {name: file_fingerprint(path / name) for name in _files(path)}
-  return file_fingerprint(path)
-
-
-def file_fingerprint(path) -> str:
-  """sha256 (hex) of the content of a file."""
-  with open(path, 'rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-@contextlib.contextmanager
-def atomic_path(path) -> Iterator[pathlib.Path]:
-  """A file to write to, which becomes `path` when all went well.
-
-  So `path` is, at any moment, absent, the old one or complete.
-  """
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Of this process: another may write the same file now.
-  partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
-  try:
-    yield partial
-    with open(partial, 'rb') as file:
-      os.fsync(file.fileno())
-    os.replace(partial, path)
-  except BaseException:
-    partial.unlink(missing_ok=True)
-    raise
-
-
-def atomic_write(path, content: bytes) -> None:
-  """Writes a whole file, or none."""
-  with atomic_path(path) as partial:
-    partial.write_bytes(content)
-
-
-def write_json(path, value) -> None:
-  """Writes indented JSON, atomically."""
-  atomic_write(path, (json.dumps(value, indent=2) + '\n').encode())
 
 
 class Workdir:
@@ -171,7 +89,7 @@ class Workdir:
     Writes nothing, so it can come before all other checks.
     """
     name = name or self.name
-    owner = (_read_json(self.run_file) or {}).get('name', name)
+    owner = (disk.read_json(self.run_file) or {}).get('name', name)
     if name and owner != name:
       raise errors.UserError(
         f"workdir '{self.root}' was made by config '{owner}', not '{name}'; "
@@ -196,7 +114,7 @@ class Workdir:
     self.check(name)
     try:
       if name and not self.run_file.exists():
-        write_json(self.run_file, {'name': name})
+        disk.write_json(self.run_file, {'name': name})
       self.root.mkdir(parents=True, exist_ok=True)
       self._lock()
     except OSError as error:
@@ -207,9 +125,9 @@ class Workdir:
 
     If all see the same, they share the folder.
     """
-    mark = self.root / f'.mark{PARTIAL}'
+    mark = self.root / f'.mark{disk.PARTIAL}'
     content = secrets.token_hex(16)
-    hosts.from_first(lambda: atomic_write(mark, content.encode()))
+    hosts.from_first(lambda: disk.atomic_write(mark, content.encode()))
     seen = mark.read_text() if mark.exists() else ''
     hosts.wait('the mark was looked at')
     hosts.from_first(mark.unlink)
@@ -242,7 +160,7 @@ class Workdir:
 
   def _sweep(self) -> None:
     """Removes what processes left that were killed while they wrote it."""
-    for path in list(self.root.rglob(f'*{PARTIAL}')):
+    for path in list(self.root.rglob(f'*{disk.PARTIAL}')):
       if path.is_dir():
         shutil.rmtree(path)
       else:
@@ -272,7 +190,7 @@ class Workdir:
     Args:
       name: the step, which is also its folder's name.
       inputs: all that the step's result depends on, by name (see
-        `fingerprint`).
+        `disk.fingerprint`).
       build: writes the step's files into the folder it is given. After an
         interruption it is called again with the same inputs and finds what
         it had written, so it can resume.
@@ -283,13 +201,13 @@ class Workdir:
       UserError: the folder is not writable, or holds files that no step made.
     """
     folder = self.root / name
-    prints = {key: fingerprint(value) for key, value in inputs.items()}
+    prints = {key: disk.fingerprint(value) for key, value in inputs.items()}
 
     def finish():
       if not together:
         build(folder)
-      record = {'inputs': prints, 'files': checksums(folder)}
-      write_json(folder / MANIFEST, record)
+      record = {'inputs': prints, 'files': disk.checksums(folder)}
+      disk.write_json(folder / disk.MANIFEST, record)
 
     if hosts.from_first(lambda: self._prepare(folder, prints)):
       if together:
@@ -304,19 +222,19 @@ class Workdir:
     Raises:
       UserError: the folder holds files that no step made.
     """
-    prints = {key: fingerprint(value) for key, value in inputs.items()}
+    prints = {key: disk.fingerprint(value) for key, value in inputs.items()}
     return self._state(self.root / name, prints)
 
   def _state(self, folder: pathlib.Path, prints: Mapping[str, str]) -> str:
-    finished = _read_json(folder / MANIFEST)
+    finished = disk.read_json(folder / disk.MANIFEST)
     if finished is not None:
-      reason = _difference(finished, prints) or damage(folder)
+      reason = _difference(finished, prints) or disk.damage(folder)
       return f'redone, {reason}' if reason else DONE
-    started = _read_json(folder / STARTED)
+    started = disk.read_json(folder / disk.STARTED)
     if started is not None:
       reason = _difference(started, prints)
       return f'redone, {reason}' if reason else RESUMED
-    if folder.exists() and (not folder.is_dir() or _files(folder)):
+    if folder.exists() and (not folder.is_dir() or disk.files(folder)):
       raise errors.UserError(
         f"'{folder}' was not made by dbflax; move it away or give another "
         '--workdir'
@@ -332,24 +250,15 @@ class Workdir:
       return False
     if state not in (NEW, RESUMED):
       self._wipe(folder)
-    write_json(folder / STARTED, {'inputs': prints})
+    disk.write_json(folder / disk.STARTED, {'inputs': prints})
     return True
 
   def _wipe(self, folder) -> None:
     """Removes a folder; killed half-way, it never looks like a step again."""
-    trash = self.root / f'.trash{PARTIAL}'
+    trash = self.root / f'.trash{disk.PARTIAL}'
     shutil.rmtree(trash, ignore_errors=True)
     os.replace(folder, trash)
     shutil.rmtree(trash)
-
-
-def _read_json(path):
-  """The object in a JSON file; None if it is missing or unreadable."""
-  try:
-    content = json.loads(path.read_bytes())
-  except (OSError, ValueError, RecursionError):
-    return None
-  return content if isinstance(content, dict) else None
 
 
 def _difference(record, prints) -> str:
@@ -361,40 +270,3 @@ def _difference(record, prints) -> str:
     key for key in old.keys() | prints.keys() if old.get(key) != prints.get(key)
   )
   return f'{", ".join(changed)} changed' if changed else ''
-
-
-def damage(folder: pathlib.Path) -> str:
-  """What of a folder is not as its manifest says, in words; '' if all is."""
-  manifest = _read_json(folder / MANIFEST)
-  if manifest is None:
-    return 'it was not finished'
-  found = manifest.get('files')
-  if not isinstance(found, dict):
-    return 'its files are not known'
-  for name, entry in found.items():
-    path = folder / name
-    if not path.is_file():
-      return f'{name} is missing'
-    # The size first: it spares reading most damaged files.
-    size = path.stat().st_size
-    if entry[:1] != [size] or entry != [size, file_fingerprint(path)]:
-      return f'{name} was altered'
-  return ''
-
-
-def checksums(folder) -> dict[str, tuple[int, str]]:
-  """{relative path: (bytes, sha256)} of the files that were made in it."""
-  return {
-    name: ((folder / name).stat().st_size, file_fingerprint(folder / name))
-    for name in _files(folder)
-    if pathlib.Path(name).name not in (MANIFEST, STARTED)
-  }
-
-
-def _files(folder) -> list[str]:
-  """Relative paths of all files below `folder`, sorted; no partial ones."""
-  return sorted(
-    path.relative_to(folder).as_posix()
-    for path in folder.rglob('*')
-    if path.is_file() and path.suffix != PARTIAL
-  )

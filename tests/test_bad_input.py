@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dbflax import errors, main, pretrained, validate, workdir
+from dbflax import disk, errors, main, pretrained, validate, workdir
 from dbflax.data import subjects
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -223,7 +223,7 @@ BOOKS = (
 )
 
 
-@pytest.mark.parametrize('name', [workdir.MANIFEST, workdir.STARTED])
+@pytest.mark.parametrize('name', [disk.MANIFEST, disk.STARTED])
 @pytest.mark.parametrize('content', BOOKS, ids=lambda c: repr(c[:40]))
 def test_a_damaged_book_never_passes_for_a_finished_step(
   tmp_path, name, content
@@ -235,8 +235,8 @@ def test_a_damaged_book_never_passes_for_a_finished_step(
     (folder / 'result.txt').write_text('made')
 
   run.step('prior', {'n': 3}, build)
-  if name == workdir.STARTED:
-    (run.prior / workdir.MANIFEST).unlink()
+  if name == disk.STARTED:
+    (run.prior / disk.MANIFEST).unlink()
   (run.prior / name).write_text(content, encoding='latin-1')
   line = refusal(lambda: run.step('prior', {'n': 3}, build))
   assert line or len(calls) == 2

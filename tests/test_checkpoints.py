@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors, sharding, workdir
+from dbflax import disk, errors, sharding
 from dbflax.train import optimizer
 from dbflax.train import state as state_lib
 
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
       assert f'{folder / "2"} is not used' in caplog.text
       shutil.rmtree(folder)
   shutil.copytree(tmp_path / 'whole', tmp_path / 'hurt')
-  (tmp_path / 'hurt/2' / workdir.MANIFEST).unlink()  # it was never sealed
+  (tmp_path / 'hurt/2' / disk.MANIFEST).unlink()  # it was never sealed
   _assert_equal(_restore(tmp_path / 'hurt', _state()), _state(1))
 
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_is_sealed_as_soon_as_it_is_on_disk(tmp_path):
   saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
   saved.save(3, _state(3))
   end = time.monotonic() + 60
-  while not (tmp_path / '3' / workdir.MANIFEST).exists():
+  while not (tmp_path / '3' / disk.MANIFEST).exists():
     assert time.monotonic() < end
     saved.poll()
   saved.close()

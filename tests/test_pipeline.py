@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from configs import test as test_config
-from dbflax import cascade, main, pretrained
+from dbflax import cascade, disk, main, pretrained
 from dbflax import inputs as inputs_lib
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
@@ -102,7 +102,7 @@ def test_text_encoder_stays_as_it_was(finished):
   assert not list(finished.rglob('*text_encoder*'))
   model = pretrained.load('tiny', stages=())
   now = {
-    name: workdir_lib.file_fingerprint(path)
+    name: disk.file_fingerprint(path)
     for name, path in pretrained.sources(model, 'text_encoder').items()
   }
   assert set(now) == {
@@ -110,7 +110,7 @@ def test_text_encoder_stays_as_it_was(finished):
     'tokenizer/spiece.model',
   }
   recorded = inputs(finished, 'stage_1')['text_encoder']
-  assert recorded == workdir_lib.fingerprint(workdir_lib.fingerprint(now))
+  assert recorded == disk.fingerprint(disk.fingerprint(now))
 
 
 def test_second_run_does_nothing(finished):
@@ -256,7 +256,7 @@ def test_what_class_images_depend_on(tmp_path, field, value, matters):
     config.update_from_flattened_dict(fields)
     work = workdir_lib.Workdir(tmp_path, config.name)
     job = job_lib.start(config, work)
-    return workdir_lib.fingerprint(inputs_lib.prior(job))
+    return disk.fingerprint(inputs_lib.prior(job))
 
   assert (recorded({}) != recorded({field: value})) == matters
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from dbflax import main, scores
+from dbflax import disk, main, scores
 from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
@@ -55,7 +55,7 @@ def make_run(folder, noun, prompts):
       images.save_png(out / f'{n:02d}.png', photo)
 
   who = {'text': 'zk', 'class_noun': noun}
-  name = lambda out: workdir_lib.write_json(out / 'identifier.json', who)
+  name = lambda out: disk.write_json(out / 'identifier.json', who)
   for step, build in (
     ('photos', save),
     ('identifier', name),

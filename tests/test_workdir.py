@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from dbflax import errors, workdir
+from dbflax import disk, errors, workdir
 
 
 def builder(calls, text='made', fail=False):
@@ -40,7 +40,7 @@ def test_a_changed_input_rebuilds_from_nothing_and_is_named(tmp_path, caplog):
   calls, run = [], workdir.Workdir(tmp_path)
   run.step('prior', {'prompt': 'a dog', 'n': 3}, builder(calls))
   run.step('prior', {'prompt': 'a cat', 'n': 3}, builder(calls, 'new'))
-  assert calls == [[workdir.STARTED]] * 2
+  assert calls == [[disk.STARTED]] * 2
   assert (run.prior / 'result.txt').read_text() == 'new'
   assert 'prior: redone, prompt changed' in caplog.text
   run.step('prior', {'prompt': 'a cat'}, builder(calls))
@@ -51,9 +51,9 @@ def test_an_interrupted_step_finds_its_own_files(tmp_path):
   calls, run = [], workdir.Workdir(tmp_path)
   with pytest.raises(KeyboardInterrupt):
     run.step('prior', {'n': 3}, builder(calls, fail=True))
-  assert not (run.prior / workdir.MANIFEST).exists()
+  assert not (run.prior / disk.MANIFEST).exists()
   run.step('prior', {'n': 3}, builder(calls))
-  assert calls[1] == ['deep', 'result.txt', workdir.STARTED]
+  assert calls[1] == ['deep', 'result.txt', disk.STARTED]
 
 
 def test_an_interrupted_step_of_other_inputs_is_wiped(tmp_path):
@@ -61,7 +61,7 @@ def test_an_interrupted_step_of_other_inputs_is_wiped(tmp_path):
   with pytest.raises(KeyboardInterrupt):
     run.step('prior', {'n': 3}, builder(calls, fail=True))
   run.step('prior', {'n': 4}, builder(calls))
-  assert calls[1] == [workdir.STARTED]
+  assert calls[1] == [disk.STARTED]
 
 
 @pytest.mark.parametrize('name', ['result.txt', 'deep/more.txt'])
@@ -74,7 +74,7 @@ def test_a_damaged_file_rebuilds_the_step(tmp_path, name, damage):
   else:
     (folder / name).write_text('mode' if damage == 'same size' else 'm')
   run.step('prior', {'n': 3}, builder(calls))
-  assert calls[1] == [workdir.STARTED]
+  assert calls[1] == [disk.STARTED]
   assert (folder / name).read_text() == 'made'
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_file_rebuilds_the_step(tmp_path, name, damage):
 def test_a_broken_manifest_is_no_manifest(tmp_path, content):
   calls, run = [], workdir.Workdir(tmp_path)
   folder = run.step('prior', {'n': 3}, builder(calls))
-  (folder / workdir.MANIFEST).write_text(content)
+  (folder / disk.MANIFEST).write_text(content)
   run.step('prior', {'n': 3}, builder(calls))
   assert len(calls) == 2
 
@@ -101,10 +101,10 @@ def test_a_path_counts_by_content_and_not_by_name(tmp_path):
   for folder in (a, b):
     folder.mkdir()
     (folder / 'x.txt').write_text('same')
-  assert workdir.fingerprint(a) == workdir.fingerprint(b)
-  assert workdir.fingerprint(a / 'x.txt') == workdir.fingerprint(b / 'x.txt')
+  assert disk.fingerprint(a) == disk.fingerprint(b)
+  assert disk.fingerprint(a / 'x.txt') == disk.fingerprint(b / 'x.txt')
   (b / 'x.txt').write_text('else')
-  assert workdir.fingerprint(a) != workdir.fingerprint(b)
+  assert disk.fingerprint(a) != disk.fingerprint(b)
 
 
 def test_fingerprints_tell_values_apart():
@@ -113,29 +113,29 @@ def test_fingerprints_tell_values_apart():
     *(np.zeros(2), np.zeros(2, np.float32), np.zeros((1, 2)), np.ones(2)),
     *(np.float32(0), [[1], 2], [1, [2]], [1, 2]),
   ]
-  prints = [workdir.fingerprint(value) for value in values]
+  prints = [disk.fingerprint(value) for value in values]
   assert len(set(prints)) == len(values)
 
 
 def test_fingerprints_forget_order_and_container():
   config = ml_collections.ConfigDict({'a': {'b': (1, 2)}, 'c': 'x'})
-  assert workdir.fingerprint(config) == workdir.fingerprint(
+  assert disk.fingerprint(config) == disk.fingerprint(
     {'c': 'x', 'a': {'b': [1, 2]}}
   )
   with pytest.raises(TypeError, match='cannot fingerprint a object'):
-    workdir.fingerprint(object())
+    disk.fingerprint(object())
 
 
 def test_atomic_write_leaves_the_old_file_if_it_fails(tmp_path, monkeypatch):
   path = tmp_path / 'a' / 'b.json'
-  workdir.atomic_write(path, b'old')
+  disk.atomic_write(path, b'old')
 
   def fail(*_):
     raise OSError('disk full')
 
   monkeypatch.setattr(os, 'fsync', fail)
   with pytest.raises(OSError, match='disk full'):
-    workdir.atomic_write(path, b'new')
+    disk.atomic_write(path, b'new')
   assert path.read_bytes() == b'old'
 
 
@@ -226,31 +226,31 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     run.step('prior', {'n': 3}, builder([], fail=True))
   run.close()
   left = [
-    path / f'.more.txt.123{workdir.PARTIAL}'
+    path / f'.more.txt.123{disk.PARTIAL}'
     for path in (run.prior / 'deep', tmp_path)
   ]
-  trash = tmp_path / f'.trash{workdir.PARTIAL}' / 'deep'
+  trash = tmp_path / f'.trash{disk.PARTIAL}' / 'deep'
   trash.mkdir(parents=True)
-  for path in (*left, trash / f'b{workdir.PARTIAL}'):
+  for path in (*left, trash / f'b{disk.PARTIAL}'):
     path.touch()
   workdir.Workdir(tmp_path).step('prior', {'n': 3}, builder([]))
-  assert not list(tmp_path.rglob(f'*{workdir.PARTIAL}'))
+  assert not list(tmp_path.rglob(f'*{disk.PARTIAL}'))
   assert (run.prior / 'deep/more.txt').exists()
 
 
 def test_a_process_killed_before_its_first_file_is_whole_left_a_step(tmp_path):
   run = workdir.Workdir(tmp_path)
   run.prior.mkdir(parents=True)
-  (run.prior / f'.{workdir.STARTED}.123{workdir.PARTIAL}').write_text('{"inp')
+  (run.prior / f'.{disk.STARTED}.123{disk.PARTIAL}').write_text('{"inp')
   run.step('prior', {'n': 3}, builder([]))
   assert sorted(path.name for path in run.prior.iterdir()) == [
-    *('deep', workdir.MANIFEST, 'result.txt', workdir.STARTED)
+    *('deep', disk.MANIFEST, 'result.txt', disk.STARTED)
   ]
 
 
 def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path):
   (tmp_path / 'a').write_text('old')
-  with pytest.raises(OSError), workdir.atomic_path(tmp_path / 'a') as partial:
+  with pytest.raises(OSError), disk.atomic_path(tmp_path / 'a') as partial:
     partial.write_text('half')
     raise OSError(28, 'No space left on device')
   assert [p.name for p in tmp_path.iterdir()] == ['a']

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax import errors, hosts, prior, sharding, workdir
+from dbflax import disk, errors, hosts, prior, sharding
 from dbflax.data import images
 
 
@@ -35,7 +35,7 @@ def the_first_decides():
 
 
 def what_differs_is_named():
-  same, own = workdir.fingerprint(1), workdir.fingerprint(jax.process_index())
+  same, own = disk.fingerprint(1), disk.fingerprint(jax.process_index())
   hosts.check_equal({'the photos': same, 'the prompts': same})
   with pytest.raises(errors.UserError, match='the prompts of host 1 is not'):
     hosts.check_equal({'the photos': same, 'the prompts': own})

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from dbflax import errors, workdir
+from dbflax import disk, errors
 
 # Checked in the header, before a single pixel is decoded.
 MAX_PIXELS = 80_000_000
@@ -164,7 +164,7 @@ def save_png(path, image: np.ndarray) -> None:
   """Writes uint8 [H, W, 3] losslessly; `path` is whole or absent."""
   if image.dtype != np.uint8:
     raise TypeError(f'{image.dtype} image; convert it with to_uint8 first')
-  with workdir.atomic_path(path) as partial:
+  with disk.atomic_path(path) as partial:
     Image.fromarray(image).save(partial, format='PNG')
 
 

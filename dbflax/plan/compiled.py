@@ -16,7 +16,7 @@ import sys
 
 import jax
 
-from dbflax import errors, workdir
+from dbflax import disk, errors
 from dbflax.plan import collectives, hardware, steps
 
 # For analysis only: compiles three to eight times faster, with the same memory,
@@ -104,7 +104,7 @@ def _kept(program: steps.Program, folder, target: str, options) -> dict:
   text = json.dumps(versions) + lowered.as_text()
   path = folder / f'{hashlib.sha256(text.encode()).hexdigest()}.json'
   if not path.exists():
-    workdir.write_json(path, _compile(lowered, options))
+    disk.write_json(path, _compile(lowered, options))
   return json.loads(path.read_bytes())
 
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from dbflax import hosts, workdir
+from dbflax import disk, hosts
 from dbflax.text import prompts as prompts_lib
 from dbflax.text import t5
 from dbflax.text import tokenizer as tokenizer_lib
@@ -126,7 +126,7 @@ def cached(
     for prompt, row in zip(missing, new, strict=True):
       states[prompt] = row
       if hosts.is_first():
-        workdir.atomic_write(paths[prompt], _npy(row))
+        disk.atomic_write(paths[prompt], _npy(row))
   return np.stack([states[prompt] for prompt in prompts])
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from dbflax import errors, workdir
+from dbflax import disk, errors
 from dbflax.models import blocks
 from dbflax.toybox import scene
 from dbflax.weights import diffusers, files
@@ -134,7 +134,7 @@ def init(network: Network, key) -> dict:
 def save(folder: pathlib.Path, oracle: Oracle) -> None:
   """Writes config.json and model.safetensors into `folder`, named oracle."""
   size = {name: getattr(oracle.network, name) for name in _SIZE}
-  workdir.write_json(folder / 'config.json', {**size, 'words': QUESTIONS})
+  disk.write_json(folder / 'config.json', {**size, 'words': QUESTIONS})
   diffusers.write_params(folder, oracle.params)
 
 

@@ -28,7 +28,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from dbflax import cascade, errors, pretrained, workdir
+from dbflax import cascade, disk, errors, pretrained
 from dbflax.data import images
 from dbflax.evaluate import lpips
 from dbflax.toybox import oracle as oracle_lib
@@ -90,7 +90,7 @@ class _Bench:
       if name == 'oracle'
       else pretrained.sources(self.model, name)
     )
-    return workdir.fingerprint({name: files(name) for name in _USES[part]})
+    return disk.fingerprint({name: files(name) for name in _USES[part]})
 
   def settings(self, part: str) -> dict:
     """How a part is measured: all that its numbers depend on."""
@@ -126,7 +126,7 @@ def run(config, folder: pathlib.Path, out: pathlib.Path) -> None:
     results = {**results, part: {**record, 'settings': settings}}
     # Others may have been measured in another order.
     results = {part: results[part] for part in PARTS if part in results}
-    workdir.write_json(path, results)
+    disk.write_json(path, results)
   stale = {
     part
     for part, record in results.items()

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from dbflax import (
   cascade,
   checkpoints,
+  disk,
   errors,
   pretrained,
   rng,
   sharding,
-  workdir,
 )
 from dbflax.data import batches
 from dbflax.toybox import stream
@@ -51,7 +51,7 @@ def prepare(folder: pathlib.Path, architecture: dict, spiece: pathlib.Path):
         f'{path} differs from config.architecture; remove {folder} or choose '
         'another config.out.'
       )
-    workdir.write_json(path, content)
+    disk.write_json(path, content)
   target = folder / 'tokenizer'
   if target != spiece.parent:
     shutil.copytree(spiece.parent, target, dirs_exist_ok=True)
@@ -157,7 +157,7 @@ def _objective(hyper) -> step.Objective:
 def _fingerprint(config, model: cascade.Cascade) -> str:
   """What a checkpoint belongs to: all that the stage's training depends on."""
   files = config.architecture.items()
-  return workdir.fingerprint(
+  return disk.fingerprint(
     {
       'target': config.target,
       'hyper': config[config.target].to_dict(),

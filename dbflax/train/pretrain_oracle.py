@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from dbflax import checkpoints, rng, sharding, workdir
+from dbflax import checkpoints, disk, rng, sharding
 from dbflax.toybox import oracle, oracle_check, scene, stream
 from dbflax.train import loop, optimizer
 from dbflax.train import state as state_lib
@@ -210,7 +210,7 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
   shardings = sharding.shard_tree(jax.eval_shape(create), sharding.make_mesh())
   saved = checkpoints.Checkpoints(
     work / 'checkpoints',
-    workdir.fingerprint([hyper.to_dict(), config.seed, oracle.QUESTIONS]),
+    disk.fingerprint([hyper.to_dict(), config.seed, oracle.QUESTIONS]),
   )
   update, draw = _make_update(network, tx, hyper, root), _make_draw(hyper, root)
   state = loop.run(
@@ -228,5 +228,5 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
   measured = oracle_check.measure(
     oracle.load(folder), config.seed, scenes=hyper.measure_scenes
   )
-  workdir.write_json(work / 'measured.json', measured)
+  disk.write_json(work / 'measured.json', measured)
   print(', '.join(f'{name} {value:.4f}' for name, value in measured.items()))

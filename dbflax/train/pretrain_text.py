@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dbflax import cascade, checkpoints, rng, sharding, workdir
+from dbflax import cascade, checkpoints, disk, rng, sharding
 from dbflax.text import tokenizer as tokenizer_lib
 from dbflax.toybox import scene, stream
 from dbflax.train import loop, optimizer
@@ -105,7 +105,7 @@ def run(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
 
   saved = checkpoints.Checkpoints(
     work / 'checkpoints',
-    workdir.fingerprint([hyper.to_dict(), config.seed]),
+    disk.fingerprint([hyper.to_dict(), config.seed]),
   )
   shardings = sharding.shard_tree(jax.eval_shape(create), mesh)
   state = loop.run(

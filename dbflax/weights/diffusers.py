@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
-from dbflax import errors, hosts, workdir
+from dbflax import disk, errors, hosts
 from dbflax.weights import files, names, pickled
 
 # A second name of a tensor in some T5 checkpoints.
@@ -166,7 +166,7 @@ def write_params(
     size = sum(leaf.size for leaf in flat.values()) * np.dtype(dtype).itemsize
     index = {'metadata': {'total_size': size}, 'weight_map': weight_map}
     index_file = folder / f'{stem}.safetensors.index.json'
-    workdir.write_json(index_file, index)
+    disk.write_json(index_file, index)
     written.add(index_file.name)
   # Weights in another form, written before, must not be found.
   for old in folder.glob(f'{stem}*'):
@@ -199,6 +199,6 @@ def write_tensors(
   }
   if not hosts.is_first():
     return
-  with workdir.atomic_path(file) as partial:
+  with disk.atomic_path(file) as partial:
     # diffusers and transformers refuse a file without this entry.
     safetensors.numpy.save_file(tensors, partial, {'format': 'pt'})

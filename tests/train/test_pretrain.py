@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import toybox
-from dbflax import errors, pretrained, workdir
+from dbflax import disk, errors, pretrained
 from dbflax.diffusion import lowres
 from dbflax.toybox import stream
 from dbflax.train import loop, pretrain
@@ -59,10 +59,10 @@ def test_phases_follow_each_other(trained):
 
 def test_a_finished_training_writes_the_same_weights_again(trained):
   path = trained / 'cascade/stage_1/unet/diffusion_pytorch_model.safetensors'
-  before = workdir.file_fingerprint(path)
+  before = disk.file_fingerprint(path)
   path.unlink()
   _train(trained, 'stage_1')
-  assert workdir.file_fingerprint(path) == before
+  assert disk.file_fingerprint(path) == before
 
 
 def test_another_architecture_is_not_written_over(trained):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import toybox
-from dbflax import checkpoints, workdir
+from dbflax import checkpoints, disk
 from dbflax.toybox import held_out, oracle, oracle_check, scene, stream
 from dbflax.train import loop, pretrain, pretrain_oracle
 
@@ -180,6 +180,6 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
   assert len(loop.read(tmp_path / 'work/metrics.jsonl')) == 1
   go()
   weights = 'oracle/model.safetensors'
-  assert workdir.file_fingerprint(
-    tmp_path / weights
-  ) == workdir.file_fingerprint(trained / 'cascade' / weights)
+  assert disk.file_fingerprint(tmp_path / weights) == disk.file_fingerprint(
+    trained / 'cascade' / weights
+  )

@@ -1,0 +1,138 @@
+"""Files that are whole or absent, and fingerprints that tell them apart.
+
+A file is written under another name and renamed, a folder is finished when its
+manifest is there, and both are known by their sha256.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+MANIFEST = 'manifest.json'
+STARTED = 'started.json'
+# Endings of files that a killed process may leave half-written.
+PARTIAL = '.partial'
+
+
+def fingerprint(obj) -> str:
+  """sha256 (hex) of a value.
+
+  Mappings hash by sorted keys, lists and tuples alike, arrays by dtype, shape
+  and content, `pathlib.Path`s by the content of the file or folder they name
+  (never by their name), everything else as JSON.
+  """
+  text = json.dumps(_canonical(obj), sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(obj):
+  """`obj` as plain JSON data."""
+  if isinstance(obj, pathlib.Path):
+    return {'path': _path_fingerprint(obj)}
+  if hasattr(obj, '__array__'):
+    array = np.ascontiguousarray(obj)
+    content = hashlib.sha256(array.tobytes()).hexdigest()
+    return {'array': [str(array.dtype), list(np.shape(obj)), content]}
+  # ml_collections' ConfigDict has `items` but is no Mapping.
+  if isinstance(obj, Mapping) or hasattr(obj, 'items'):
+    return {str(key): _canonical(value) for key, value in obj.items()}
+  if isinstance(obj, (list, tuple)):
+    return [_canonical(value) for value in obj]
+  if obj is None or isinstance(obj, (bool, int, float, str)):
+    return obj
+  raise TypeError(f'cannot fingerprint a {type(obj).__name__}: {obj!r}')
+
+
+def _path_fingerprint(path: pathlib.Path):
+  """The sha256 of a file, or {relative path: sha256} of a folder."""
+  if path.is_dir():
+    return {name: file_fingerprint(path / name) for name in files(path)}
+  return file_fingerprint(path)
+
+
+def file_fingerprint(path) -> str:
+  """sha256 (hex) of the content of a file."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(path) -> Iterator[pathlib.Path]:
+  """A file to write to, which becomes `path` when all went well.
+
+  So `path` is, at any moment, absent, the old one or complete.
+  """
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  # Of this process: another may write the same file now.
+  partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
+  try:
+    yield partial
+    with open(partial, 'rb') as file:
+      os.fsync(file.fileno())
+    os.replace(partial, path)
+  except BaseException:
+    partial.unlink(missing_ok=True)
+    raise
+
+
+def atomic_write(path, content: bytes) -> None:
+  """Writes a whole file, or none."""
+  with atomic_path(path) as partial:
+    partial.write_bytes(content)
+
+
+def write_json(path, value) -> None:
+  """Writes indented JSON, atomically."""
+  atomic_write(path, (json.dumps(value, indent=2) + '\n').encode())
+
+
+def read_json(path):
+  """The object in a JSON file; None if it is missing or unreadable."""
+  try:
+    content = json.loads(path.read_bytes())
+  except (OSError, ValueError, RecursionError):
+    return None
+  return content if isinstance(content, dict) else None
+
+
+def damage(folder: pathlib.Path) -> str:
+  """What of a folder is not as its manifest says, in words; '' if all is."""
+  manifest = read_json(folder / MANIFEST)
+  if manifest is None:
+    return 'it was not finished'
+  found = manifest.get('files')
+  if not isinstance(found, dict):
+    return 'its files are not known'
+  for name, entry in found.items():
+    path = folder / name
+    if not path.is_file():
+      return f'{name} is missing'
+    # The size first: it spares reading most damaged files.
+    size = path.stat().st_size
+    if entry[:1] != [size] or entry != [size, file_fingerprint(path)]:
+      return f'{name} was altered'
+  return ''
+
+
+def checksums(folder) -> dict[str, tuple[int, str]]:
+  """{relative path: (bytes, sha256)} of the files that were made in it."""
+  return {
+    name: ((folder / name).stat().st_size, file_fingerprint(folder / name))
+    for name in files(folder)
+    if pathlib.Path(name).name not in (MANIFEST, STARTED)
+  }
+
+
+def files(folder) -> list[str]:
+  """Relative paths of all files below `folder`, sorted; no partial ones."""
+  return sorted(
+    path.relative_to(folder).as_posix()
+    for path in folder.rglob('*')
+    if path.is_file() and path.suffix != PARTIAL
+  )
