@@ -332,9 +332,10 @@ def test_a_vm_that_is_still_there_is_installed_again(
 def test_what_is_stopped_by_hand_says_that_the_vm_stays(
   checkout, cloud, vm, program
 ):
-  program(
-    vm / 'python', f'[[ $1 != -m ]] || {{ touch {cloud}/ran; sleep 30; }}'
-  )
+  # No child of the shell's but the last: a shell whose child ends well while a
+  # signal comes passes that over.
+  waits = f'{{ : > {cloud}/ran; exec sleep 30; }}'
+  program(vm / 'python', f'[[ $1 != -m ]] || {waits}')
   path = f'{cloud.parent / "bin"}:{os.environ["PATH"]}'
   process = subprocess.Popen(
     [checkout / 'launch/tpu_vm.sh', 'all', *VM, *V4, '--', *FLAGS],
