@@ -35,7 +35,7 @@ class Checkpoints:
     self._fingerprint, self._keep = fingerprint, keep
     hosts.from_first(self._remove_damaged)
     self._thread = futures.ThreadPoolExecutor(max_workers=1)
-    self._sealing = self._thread.submit(lambda: None)
+    self._sealing, self._is_unsealed = self._thread.submit(lambda: None), False
     self._manager = ocp.CheckpointManager(
       self._folder,
       options=ocp.CheckpointManagerOptions(max_to_keep=keep + 1, create=True),
@@ -46,6 +46,7 @@ class Checkpoints:
     if step in self._manager.all_steps():
       return  # written by the run that this one resumes
     self.wait()  # for the one before, to be sealed before an older one goes
+    self._is_unsealed = True
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -59,8 +60,8 @@ class Checkpoints:
 
     Reading all of a large checkpoint again takes a while, in a thread.
     """
-    if self._sealing.done() and not self._manager.is_saving_in_progress():
-      self._sealing.result()
+    if self._is_unsealed and not self._manager.is_saving_in_progress():
+      self._is_unsealed = False
       self._sealing = self._thread.submit(self._seal)
 
   def restore_latest(self, abstract_state):

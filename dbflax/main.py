@@ -33,8 +33,8 @@ Options:
   --help                    print this
 
 Many hosts, such as those of a TPU pod slice, run the same command together
-(README, "Many hosts"). Bad input ends in one line and exit code 2; a lost host
-ends the run on all others, with code 3. Asked to stop, by Ctrl-C or SIGTERM,
+(README, "Many hosts"); if one is lost, all others end with an error. Bad input
+ends in one line and exit code 2. Asked to stop, by Ctrl-C or SIGTERM,
 a training saves its state first; the codes are 130 and 143.
 """
 

@@ -27,7 +27,6 @@ from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers, lora
 
 _log = logging.getLogger(__name__)
-DONE = workdir_lib.DONE
 
 
 def run(config, work: workdir_lib.Workdir) -> None:
@@ -115,8 +114,12 @@ def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
   steps = inputs.of_mode(job_lib.start(config, work), mode)
   states = {name: work.state(name, made_of) for name, made_of in steps.items()}
   if mode == 'run':
-    stale = [name for name, state in states.items() if state != DONE]
-    states['report'] = f'redone, after {stale[0]}' if stale else DONE
+    stale = [
+      name for name, state in states.items() if state != workdir_lib.DONE
+    ]
+    states['report'] = (
+      f'redone, after {stale[0]}' if stale else workdir_lib.DONE
+    )
   for name, state in states.items():
     print(f'{name:12s} {state}')
 

@@ -21,6 +21,7 @@ from dbflax import errors, hosts, sharding, stop
 from dbflax.train import state as state_lib
 
 _log = logging.getLogger(__name__)
+_AGREE_EVERY = 10  # steps
 Update = Callable[[state_lib.State, int], tuple[state_lib.State, dict]]
 
 
@@ -70,7 +71,9 @@ def run(
       bar.set_postfix_str(shown, refresh=False)
       done = step + 1
       stops = asked.check(done)
-      if stops or done == steps or done % checkpoint_every == 0 or is_late():
+      if (
+        stops or done == steps or done % checkpoint_every == 0 or is_late(done)
+      ):
         log.drain()
         checkpoints.save(done, state)
       if stops and done < steps:
@@ -82,14 +85,19 @@ def run(
   return state
 
 
-def _timer(minutes: float) -> Callable[[], bool]:
-  """Whether so many minutes are over since this was last true; 0 is never."""
+def _timer(minutes: float) -> Callable[[int], bool]:
+  """done → whether so many minutes are over since this was last true.
+
+  0 is never. Several hosts wait for each other to agree, so they do it rarely.
+  """
   last = time.monotonic()  # It does not jump when clocks are set.
 
-  def is_over() -> bool:
+  def is_over(done: int) -> bool:
     nonlocal last
+    if not minutes or (hosts.count() > 1 and done % _AGREE_EVERY):
+      return False
     now = time.monotonic()
-    over = bool(minutes) and hosts.from_first(lambda: now - last > 60 * minutes)
+    over = hosts.from_first(lambda: now - last > 60 * minutes)
     last = now if over else last
     return over
 
@@ -112,7 +120,10 @@ class MetricsLog:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A resumed run forgets what the killed one logged past its checkpoint.
     lines = [line for line in read(path) if line['step'] < start]
-    self._left = max_skipped - sum(not _is_finite(line) for line in lines)
+    # Only the first host's log has lines.
+    self._left = max_skipped - hosts.from_first(
+      lambda: sum(not _is_finite(line) for line in lines)
+    )
     path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._file = path.open('a')
 
