@@ -42,10 +42,15 @@ class Checkpoints:
     )
 
   def save(self, step: int, state) -> None:
-    """Starts to write the state after `step` updates; returns early."""
+    """Starts to write the state after `step` updates; returns early.
+
+    Raises:
+      UserError: there is no room for it.
+    """
     if step in self._manager.all_steps():
       return  # written by the run that this one resumes
     self.wait()  # for the one before, to be sealed before an older one goes
+    hosts.from_first(lambda: self._check_room(state))
     self._is_unsealed = True
     self._manager.save(
       step,
@@ -101,6 +106,17 @@ class Checkpoints:
     self._manager.close()
     self._thread.shutdown()
     hosts.from_first(self._prune)
+
+  def _check_room(self, state) -> None:
+    """Before Orbax finds out half-way, in several threads at once."""
+    needed = 1.05 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(self._folder).free
+    if free < needed:
+      raise errors.UserError(
+        f'the disk is full: {self._folder} has room for {free / 1e6:.1f} MB, a '
+        f'checkpoint takes {needed / 1e6:.1f} MB; nothing that was finished is '
+        'lost, and once there is room the same command goes on.'
+      )
 
   def _steps(self) -> list[pathlib.Path]:
     """The folders of all checkpoints, oldest first."""

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -143,6 +144,17 @@ def test_a_checkpoint_is_sealed_as_soon_as_it_is_on_disk(tmp_path):
     assert time.monotonic() < end
     saved.poll()
   saved.close()
+
+
+def test_without_room_nothing_is_begun(tmp_path, monkeypatch):
+  saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
+  room = types.SimpleNamespace(free=100)
+  monkeypatch.setattr(shutil, 'disk_usage', lambda path: room)
+  with pytest.raises(errors.UserError, match='the disk is full: .* 0.0 MB'):
+    saved.save(1, _state(1))
+  monkeypatch.undo()
+  saved.close()
+  assert not list(tmp_path.iterdir())
 
 
 def test_saving_a_step_again_changes_nothing(tmp_path):
