@@ -109,7 +109,7 @@ class Checkpoints:
 
   def _check_room(self, state) -> None:
     """Before Orbax finds out half-way, in several threads at once."""
-    # Orbax writes two kilobytes about every array, and needs some while writing.
+    # Orbax writes two kilobytes about every array, and more for a while.
     needed = sum(leaf.nbytes + 4096 for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(self._folder).free
     if free < needed:
