@@ -199,7 +199,7 @@ def test_no_text_of_the_workdir_becomes_markup(tmp_path):
   [
     ('photos', 'Photos'),
     ('prior', 'Before: the class'),
-    ('samples', 'The subject in new pictures'),
+    ('samples', 'New pictures'),
     ('stage_*/metrics.jsonl', 'Loss'),
     ('stage_*/samples', 'While training'),
     ('times.json', 'Time'),

@@ -343,6 +343,8 @@ def test_what_is_stopped_by_hand_says_that_the_vm_stays(
     stderr=subprocess.PIPE,
     text=True,
     start_new_session=True,
+    # In the background, as CI may run, a shell has its children ignore it.
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
   )
   while not (cloud / 'ran').exists():
     assert process.poll() is None
