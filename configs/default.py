@@ -64,8 +64,12 @@ def _cascade() -> ml_collections.ConfigDict:
 def _subject() -> ml_collections.ConfigDict:
   """Whose photos, and what it is."""
   subject = ml_collections.ConfigDict()
-  # 3-5 photos: a folder, tfds:NAME/CONFIG:SPLIT, or toybox:NAME (embedded).
+  # 3-5 photos: a folder, tfds:NAME/CONFIG:SPLIT, toybox:NAME (embedded), or
+  # toybox:CLASS/SEED, such as toybox:cat/3: an individual that pre-training
+  # never saw, drawn when needed.
   subject.photos = 'toybox:dog'
+  # How many of them to use, from the first; 0 is all.
+  subject.count = 0
   # What the subject is: its class, in a word or two.
   subject.class_noun = 'dog'
   # The word to bind it to; '' looks a rare one up in the vocabulary.

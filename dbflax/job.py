@@ -161,7 +161,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subject = config.subject
-  photos = subjects.load(subject.photos, sizes, subject.crop)
+  photos = subjects.load(subject.photos, sizes, subject.crop, subject.count)
   identifier = _identifier(config, model.tokenizer)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)

@@ -76,7 +76,12 @@ RULES = (
     lambda value: value.replace('_', '').isalnum() or not value,
     "a word such as 'fp16', or '' for the plain weights",
   ),
-  Rule('subject.photos', bool, 'a folder, tfds:NAME:SPLIT or toybox:NAME'),
+  Rule(
+    'subject.photos',
+    bool,
+    'a folder, tfds:NAME:SPLIT, toybox:NAME or toybox:CLASS/SEED',
+  ),
+  Rule('subject.count', _at_least(0), '0 (all) or a number of photos'),
   Rule(
     'subject.class_noun',
     lambda value: bool(value.strip()),
@@ -97,7 +102,11 @@ RULES = (
   ),
   Rule('text.max_length', _at_least(2), 'at least 2 tokens'),
   Rule('prior.weight', _at_least(0), '0 (no prior loss) or more'),
-  Rule('*.count', _at_least(1), 'at least 1'),
+  # Not of the subject's photos, where 0 is all.
+  *(
+    Rule(f'{counted}.count', _at_least(1), 'at least 1')
+    for counted in ('prior', 'hosts', 'measure*')
+  ),
   Rule(
     '*.phases',
     lambda value: (

@@ -101,6 +101,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'cascade.variant': '../x',
     'subject.photos': '',
     'subject.class_noun': '',
+    'subject.count': -1,
     'subject.crop': 'left',
     'identifier.kind': 'best',
     'identifier.id_range': (10, 5),

@@ -17,25 +17,37 @@ MIN_SIDE = 32
 
 
 def load(
-  source: str, resolutions: Sequence[int], crop: str = 'centre'
+  source: str,
+  resolutions: Sequence[int],
+  crop: str = 'centre',
+  count: int = 0,
 ) -> dict[int, np.ndarray]:
   """Reads the photos of a subject.
 
   Args:
     source: a folder of image files; 'tfds:NAME/CONFIG:SPLIT', a prepared TFDS
-      data set with a feature `image` (NAME may be the path of its folder); or
-      'toybox:NAME', an embedded subject.
+      data set with a feature `image` (NAME may be the path of its folder);
+      'toybox:NAME', an embedded subject; or 'toybox:CLASS/SEED', one that is
+      drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
     crop: how photos become square, see `images.square`.
+    count: how many to take, from the first; 0 is all.
 
   Returns:
     {resolution: float32 [N, resolution, resolution, 3] in [-1, 1]}. All
     resolutions show the same N squares in the same order.
 
   Raises:
-    UserError: no photos there, or one that is unreadable or too small.
+    UserError: no or fewer photos there, or one that is unreadable or too
+      small.
   """
-  squares = [images.square(photo, crop) for photo in _photos(source)]
+  photos = _photos(source, max(resolutions))
+  if count > len(photos):
+    raise errors.UserError(
+      f"subject.count={count}, but '{source}' has {len(photos)} photos; lower "
+      'it, or take all with 0'
+    )
+  squares = [images.square(photo, crop) for photo in photos[: count or None]]
   return {
     resolution: np.stack(
       [images.to_float(images.resize(photo, resolution)) for photo in squares]
@@ -44,8 +56,13 @@ def load(
   }
 
 
-def _photos(source: str) -> list[np.ndarray]:
-  """uint8 [H, W, 3] of every photo of `source`, each of its own size."""
+def _photos(source: str, resolution: int) -> list[np.ndarray]:
+  """uint8 [H, W, 3] of every photo of `source`, each of its own size.
+
+  What is drawn now is drawn at `resolution`.
+  """
+  if source.startswith('toybox:') and '/' in source:
+    return _drawn(source, resolution)
   if source.startswith('tfds:'):
     named_files = _tfds_files(source)
   else:
@@ -70,9 +87,19 @@ def _embedded(source: str) -> pathlib.Path:
   if name not in known:
     raise errors.UserError(
       f"no embedded subject '{source}'; there are "
-      f'{", ".join(f"toybox:{subject}" for subject in known)}'
+      f'{", ".join(f"toybox:{subject}" for subject in known)}, and others by '
+      "class and number, such as 'toybox:cat/3'"
     )
   return EMBEDDED / name
+
+
+def _drawn(source: str, resolution: int) -> list[np.ndarray]:
+  """The photos of 'toybox:CLASS/SEED'."""
+  # Imported late: drawing takes JAX, and other subjects do not.
+  from dbflax.toybox import subjects
+
+  subject = subjects.named(source.removeprefix('toybox:'))
+  return [*subjects.photos(subject, resolution)]
 
 
 def _tfds_files(source: str) -> list[tuple[io.BytesIO, str]]:

@@ -1,11 +1,13 @@
 """Photos of one held-out individual: what a user of DreamBooth would bring.
 
-    python -m dbflax.toybox.subjects --class=dog --out=photos/dog
+    python -m dbflax.toybox.subjects --subject=cat/3 --out=photos/cat
 
 draws five photos of 1024 px of an individual that pre-training never saw, in
-different places and poses, in plain photo style without accessories.
+different places and poses, in plain photo style without accessories. Every
+class has `SEEDS` of them; 'dog' and 'teapot' are the two that are embedded.
 """
 
+import functools
 import pathlib
 from typing import NamedTuple
 
@@ -21,11 +23,12 @@ from dbflax.toybox import scene as scene_lib
 
 
 class Subject(NamedTuple):
-  """An embedded subject.
+  """An individual and its photos.
 
   Attributes:
     class_name: its class.
-    seed: chooses the individual.
+    seed: chooses the individual. Colours and proportions follow from it alone,
+      so it differs between subjects, of different classes too.
     shots: (place, view, facing) of each photo; places differ, so that what
       the photos share is the subject alone.
   """
@@ -47,6 +50,30 @@ SUBJECTS = {
   'dog': Subject('dog', 5, _SHOTS),
   'teapot': Subject('teapot', 8, _SHOTS),
 }
+SEEDS = 1000  # individuals of each class
+
+
+def named(name: str) -> Subject:
+  """The subject of a name such as 'cat/3': a class and a seed.
+
+  'dog/5' is the embedded dog.
+
+  Raises:
+    UserError: no such class, or a seed that is none of 0 … SEEDS - 1.
+  """
+  class_name, _, seed = name.partition('/')
+  if class_name not in scene_lib.CLASSES:
+    raise errors.UserError(
+      f"no class '{class_name}' in toybox, as 'toybox:{name}' wants; there are "
+      f'{", ".join(scene_lib.CLASSES)}'
+    )
+  if seed not in map(str, range(SEEDS)):
+    raise errors.UserError(
+      f"'toybox:{name}': {seed!r} is no individual; give a number from 0 to "
+      f"{SEEDS - 1}, such as 'toybox:{class_name}/3'"
+    )
+  class_id = scene_lib.CLASSES.index(class_name)
+  return Subject(class_name, SEEDS * class_id + int(seed), _SHOTS)
 
 
 def individual(subject: Subject):
@@ -73,10 +100,17 @@ def scenes(subject: Subject) -> list[scene_lib.Scene]:
   ]
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _draw(scene: scene_lib.Scene, resolution: int):
+  """[resolution, resolution, 3] in [-1, 1]."""
+  return render.render(scene, resolution)
+
+
 def photos(subject: Subject, resolution: int = 1024):
   """uint8 [photos, resolution, resolution, 3]."""
-  draw = jax.jit(lambda scene: render.render(scene, resolution))
-  pictures = np.stack([np.asarray(draw(s)) for s in scenes(subject)])
+  pictures = np.stack(
+    [np.asarray(_draw(scene, resolution)) for scene in scenes(subject)]
+  )
   return np.clip(np.round((pictures + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
@@ -92,17 +126,15 @@ def save(picture, path: pathlib.Path) -> None:
 
 def main(argv):
   del argv
-  if _CLASS.value not in SUBJECTS:
-    raise errors.UserError(
-      f'no subject {_CLASS.value!r}; choose one of {", ".join(SUBJECTS)}'
-    )
+  name = _SUBJECT.value
+  subject = SUBJECTS[name] if name in SUBJECTS else named(name)
   folder = pathlib.Path(_OUT.value)
   folder.mkdir(parents=True, exist_ok=True)
-  for index, picture in enumerate(photos(SUBJECTS[_CLASS.value])):
+  for index, picture in enumerate(photos(subject)):
     save(picture, folder / f'{index:02d}.png')
 
 
 if __name__ == '__main__':
-  _CLASS = flags.DEFINE_string('class', 'dog', 'One of SUBJECTS.')
+  _SUBJECT = flags.DEFINE_string('subject', 'dog', 'In SUBJECTS, or cat/3.')
   _OUT = flags.DEFINE_string('out', None, 'Folder to write.', required=True)
   app.run(main)

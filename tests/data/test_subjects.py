@@ -62,7 +62,8 @@ def test_a_tiny_photo_is_refused(tmp_path, shape):
   [
     ('tfds:nowhere', 'must look like'),
     ('tfds:no_such_set:train', "cannot read 'tfds:no_such_set:train'"),
-    ('toybox:unicorn', "no embedded subject 'toybox:unicorn'"),
+    ('toybox:unicorn', "no embedded subject 'toybox:unicorn'.*toybox:cat/3"),
+    ('toybox:unicorn/3', "no class 'unicorn'"),
   ],
 )
 def test_an_unknown_source_is_named_in_one_line(source, message):
@@ -75,3 +76,25 @@ def test_an_unknown_split_is_named(photos, tmp_path):
   source = photo_folder.prepare(photos, tmp_path / 'tfds')
   with pytest.raises(errors.UserError, match='cannot read.*tset'):
     subjects.load(source.replace(':train', ':tset'), (64,))
+
+
+def test_a_drawn_subject_is_drawn_the_same_each_time():
+  first, again = (subjects.load('toybox:dog/5', (64,))[64] for _ in range(2))
+  np.testing.assert_array_equal(first, again)
+  # The embedded dog is this one, stored in fewer colours and a larger size.
+  stored = subjects.load('toybox:dog', (64,))[64]
+  assert first.shape == stored.shape == (5, 64, 64, 3)
+  distance = np.abs(first[:, None] - stored).mean((2, 3, 4))
+  np.testing.assert_array_equal(distance.argmin(1), np.arange(5))
+
+
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_as_many_photos_are_used_as_wanted_and_the_first(photos, count):
+  all_of_them = subjects.load(str(photos), (32,))[32]
+  some = subjects.load(str(photos), (32,), count=count)[32]
+  np.testing.assert_array_equal(some, all_of_them[:count])
+
+
+def test_more_photos_than_there_are_is_an_error(photos):
+  with pytest.raises(errors.UserError, match=r'subject\.count=4.*has 3 photos'):
+    subjects.load(str(photos), (32,), count=4)
