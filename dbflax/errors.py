@@ -21,6 +21,10 @@ class UserError(Exception):
   """
 
 
+class InUse(UserError):
+  """Another process works in the folder."""
+
+
 def of_disk(error: Exception) -> UserError | None:
   """What a failed write is to the user; None if it is another error."""
   for cause in _causes(error):

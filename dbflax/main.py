@@ -28,6 +28,7 @@ Options:
       export      write the fine-tuned cascade as diffusers reads it
       plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
+      study       compare ways to do it, over subjects (configs/studies/)
       pretrain    train a cascade from nothing (configs/toybox.py)
   --dry_run                 say which steps would run and why, and do nothing
   --help                    print this
@@ -61,7 +62,7 @@ from dbflax import workdir as workdir_lib
 
 MODES = (
   *('run', 'identifier', 'prior', 'train', 'sample', 'evaluate', 'export'),
-  *('report', 'plan', 'pretrain'),
+  *('report', 'plan', 'study', 'pretrain'),
 )
 # Those that are made of steps. Many hosts can do them together; the others are
 # for one.
@@ -173,7 +174,7 @@ def _nearest(name: str, known: Sequence[str], otherwise: str = '') -> str:
 def _load(path: pathlib.Path, variant: list[str]):
   """Runs get_config of a config file."""
   # Configs import their neighbours as `configs.default`.
-  home = str(path.absolute().parent.parent)
+  home = str(_configs(path.absolute()).parent)
   if home not in sys.path:
     sys.path.append(home)
   spec = importlib.util.spec_from_file_location('dbflax_config', path)
@@ -188,6 +189,11 @@ def _load(path: pathlib.Path, variant: list[str]):
       f"config file '{path}' has no variants; leave ':{variant[0]}' out"
     )
   return module.get_config(*variant)
+
+
+def _configs(path: pathlib.Path) -> pathlib.Path:
+  """The folder `configs` that a config file is in, or else its own folder."""
+  return next((p for p in path.parents if p.name == 'configs'), path.parent)
 
 
 def _check_fields(config, argv) -> None:
@@ -205,12 +211,13 @@ def _check_fields(config, argv) -> None:
 
 def _check_mode(config, mode: str) -> None:
   """Raises UserError if a config is for another kind of work than the mode."""
-  trains_from_nothing = 'target' in config
-  if trains_from_nothing != (mode == 'pretrain'):
-    what = 'only --mode=pretrain' if trains_from_nothing else 'no pre-training'
+  kinds = {'pretrain': 'target', 'study': 'arms'}
+  kind = next((kind for kind, field in kinds.items() if field in config), 'run')
+  if kind != (mode if mode in kinds else 'run'):
+    what = 'any other mode' if kind == 'run' else f'--mode={kind} alone'
     raise errors.UserError(
-      f"--mode={mode}: config '{config.name}' is for {what}; "
-      'configs/dog.py is a run, configs/toybox.py pre-trains.'
+      f"--mode={mode}: config '{config.name}' is for {what}; configs/dog.py is "
+      'a run, configs/toybox.py pre-trains, configs/studies/ compares.'
     )
 
 
@@ -226,15 +233,19 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
   """Runs `dbflax.pipeline.<mode>`, or says what that would do."""
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()
-  _set_compilation_cache(config.get('compilation_cache', ''))
+  run = config.get('base', config)  # A study's is that of its runs.
+  _set_compilation_cache(run.get('compilation_cache', ''))
   if mode in STEPS and not dry_run:
     hosts.join(**config.hosts)
   _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
   from dbflax import pipeline
+  from dbflax.study import runs
 
   with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
     if dry_run:
       pipeline.dry_run(config, workdir, mode)
+    elif mode == 'study':
+      runs.run(config, workdir)
     else:
       getattr(pipeline, mode)(config, workdir)
 

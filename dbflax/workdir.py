@@ -14,6 +14,8 @@ Each of these folders but the first is a step: a pure function of its inputs.
 `started.json` is written before anything else in it and `manifest.json` after
 everything else. Nothing is reused because a file exists: a step is skipped
 only if its manifest lists the same inputs and every file with its checksum.
+A study's runs are relatives: a step that one of them has finished with the same
+inputs is taken over by the others.
 
 Of many hosts the first one decides and keeps the books.
 """
@@ -25,7 +27,7 @@ import pathlib
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dbflax import disk, errors, hosts
@@ -39,17 +41,25 @@ DONE, NEW, RESUMED = 'skipped, up to date', 'running', 'resumed'
 class Workdir:
   """A run's folder; nothing is created before the first `claim` or `step`."""
 
-  def __init__(self, root, name: str = '', command: str = ''):
+  def __init__(
+    self,
+    root,
+    name: str = '',
+    command: str = '',
+    relatives: Sequence[pathlib.Path] = (),
+  ):
     """Nothing is touched yet.
 
     Args:
       root: the folder.
       name: the config that must own it ('': any).
       command: the shell command of the run, for the record.
+      relatives: folders of runs whose finished steps may be taken over.
     """
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
     self.command = command
+    self._relatives = [path for path in relatives if path != self.root]
     self._lock_file = None
 
   @property
@@ -101,14 +111,11 @@ class Workdir:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
       raise self._not_writable(f"'{existing}' is not a writable folder")
 
-  def claim(self, name: str = '') -> None:
+  def own(self, name: str = '') -> None:
     """Creates the folder for the config `name`, or confirms that it owns it.
 
-    No other process gets it then.
-
     Raises:
-      UserError: another config made the folder, another process has it, or it
-        cannot be written.
+      UserError: another config made the folder, or it cannot be written.
     """
     name = name or self.name
     self.check(name)
@@ -116,6 +123,17 @@ class Workdir:
       if name and not self.run_file.exists():
         disk.write_json(self.run_file, {'name': name})
       self.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+      raise self._not_writable(error.strerror) from error
+
+  def claim(self, name: str = '') -> None:
+    """`own`, and no other process gets the folder.
+
+    Raises:
+      InUse: another process has it.
+    """
+    self.own(name)
+    try:
       self._lock()
     except OSError as error:
       raise self._not_writable(error.strerror) from error
@@ -145,7 +163,7 @@ class Workdir:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      raise errors.UserError(
+      raise errors.InUse(
         f"workdir '{self.root}' is in use by {path.read_text().strip()}; wait "
         'for it, stop it, or give another --workdir'
       ) from error
@@ -245,6 +263,8 @@ class Workdir:
     """Makes a step's folder ready to build in; False if it is up to date."""
     self.claim()
     state = self._state(folder, prints)
+    if state != DONE and self._take_over(folder, prints):
+      return False
     _log.info('%s: %s', folder.name, state)
     if state == DONE:
       return False
@@ -253,12 +273,48 @@ class Workdir:
     disk.write_json(folder / disk.STARTED, {'inputs': prints})
     return True
 
+  def _take_over(self, folder: pathlib.Path, prints) -> bool:
+    """Fills `folder` with what a relative made of the same inputs, if one did.
+
+    Files are linked where the file system can: what is finished is only ever
+    replaced, never written to.
+    """
+    copy = self.root / f'.{folder.name}{disk.PARTIAL}'
+    for relative in self._relatives:
+      found = relative / folder.name
+      record = disk.read_json(found / disk.MANIFEST)
+      if record is None or _difference(record, prints):
+        continue
+      shutil.rmtree(copy, ignore_errors=True)
+      try:
+        shutil.copytree(found, copy, copy_function=_link)
+      except OSError:
+        if (found / disk.MANIFEST).exists():
+          raise
+        continue  # It is being done again at this moment.
+      if disk.damage(copy):
+        shutil.rmtree(copy)
+        continue
+      if folder.exists():
+        self._wipe(folder)
+      os.replace(copy, folder)
+      _log.info('%s: taken from %s', folder.name, relative)
+      return True
+    return False
+
   def _wipe(self, folder) -> None:
     """Removes a folder; killed half-way, it never looks like a step again."""
     trash = self.root / f'.trash{disk.PARTIAL}'
     shutil.rmtree(trash, ignore_errors=True)
     os.replace(folder, trash)
     shutil.rmtree(trash)
+
+
+def _link(source, target) -> None:
+  try:
+    os.link(source, target)
+  except OSError:  # Another file system, or one without links.
+    shutil.copy2(source, target)
 
 
 def _difference(record, prints) -> str:

@@ -33,6 +33,7 @@ LAYERS = (
     *('export', 'scores'),
   ),
   ('pipeline',),
+  ('study.*',),
   ('main',),
 )
 

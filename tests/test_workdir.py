@@ -1,6 +1,7 @@
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -255,3 +256,55 @@ def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path):
     raise OSError(28, 'No space left on device')
   assert [p.name for p in tmp_path.iterdir()] == ['a']
   assert (tmp_path / 'a').read_text() == 'old'
+
+
+def test_a_relatives_finished_step_is_taken_over(tmp_path, caplog):
+  caplog.set_level(logging.INFO)
+  calls = []
+  first = workdir.Workdir(tmp_path / 'a')
+  first.step('prior', {'n': 3}, builder(calls))
+  second = workdir.Workdir(tmp_path / 'b', relatives=[tmp_path / 'a'])
+  folder = second.step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 1
+  assert f'prior: taken from {tmp_path / "a"}' in caplog.text
+  assert folder == tmp_path / 'b/prior' and disk.damage(folder) == ''
+  # It lives on without the other.
+  shutil.rmtree(tmp_path / 'a')
+  assert second.state('prior', {'n': 3}) == workdir.DONE
+
+
+@pytest.mark.parametrize('fault', ['other inputs', 'damaged', 'unfinished'])
+def test_a_relatives_other_step_is_not(tmp_path, fault):
+  calls = []
+  first = workdir.Workdir(tmp_path / 'a')
+  first.step('prior', {'n': 4 if fault == 'other inputs' else 3}, builder([]))
+  if fault == 'damaged':
+    (first.prior / 'result.txt').write_text('mode')
+  if fault == 'unfinished':
+    (first.prior / disk.MANIFEST).unlink()
+  second = workdir.Workdir(tmp_path / 'b', relatives=[tmp_path / 'a'])
+  second.step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 1
+  assert (second.prior / 'result.txt').read_text() == 'made'
+  assert not list(tmp_path.rglob(f'*{disk.PARTIAL}'))
+
+
+def test_a_step_that_is_taken_over_replaces_an_old_one(tmp_path):
+  calls = []
+  second = workdir.Workdir(tmp_path / 'b', relatives=[tmp_path / 'a'])
+  second.step('prior', {'n': 4}, builder(calls, 'old'))
+  (second.prior / 'more.txt').write_text('of nobody')
+  workdir.Workdir(tmp_path / 'a').step('prior', {'n': 3}, builder(calls))
+  second.step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 2
+  assert (second.prior / 'result.txt').read_text() == 'made'
+  assert not (second.prior / 'more.txt').exists()
+
+
+def test_redoing_a_step_leaves_those_who_took_it_over_alone(tmp_path):
+  first = workdir.Workdir(tmp_path / 'a')
+  first.step('prior', {'n': 3}, builder([]))
+  second = workdir.Workdir(tmp_path / 'b', relatives=[tmp_path / 'a'])
+  second.step('prior', {'n': 3}, builder([]))
+  first.step('prior', {'n': 4}, builder([], 'new'))
+  assert (second.prior / 'result.txt').read_text() == 'made'

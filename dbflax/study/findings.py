@@ -1,0 +1,101 @@
+"""What the figures of a study's runs say.
+
+A subject's figure in an arm is the mean over its seeds: runs that differ in the
+seed alone are no independent evidence. Arms are compared within subjects, which
+differ more from each other than arms do. Intervals are 95 % of the bootstrap
+over subjects. Pure: numbers in, numbers out.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dbflax.evaluate import metrics
+
+# {(arm, subject, seed): {figure: value}}; a figure is 'network: name'.
+Scores = Mapping[tuple[str, str, int], Mapping[str, float]]
+
+
+class Estimate(NamedTuple):
+  """A mean over subjects; no interval of less than two."""
+
+  mean: float
+  interval: tuple[float, float] | None
+  subjects: int
+
+
+class Expectation(NamedTuple):
+  """What the paper finds: `figure` is lower ('<') or higher ('>') in an arm.
+
+  `figure` is a name such as 'PRES': it is judged by each network that has it.
+  """
+
+  figure: str
+  arm: str
+  sign: str
+  other: str
+
+
+class Verdict(NamedTuple):
+  """What became of an expectation, by one network's figure."""
+
+  expectation: Expectation
+  figure: str
+  difference: Estimate  # arm less other
+  finding: str
+
+
+def figures(scores: Scores) -> list[str]:
+  """All figures, in the order in which they come up."""
+  return list(dict.fromkeys(name for one in scores.values() for name in one))
+
+
+def subjects(scores: Scores, figure: str, arm: str) -> dict[str, float]:
+  """{subject: its mean over seeds} of those that have the figure."""
+  found = {}
+  for (its_arm, subject, _), values in scores.items():
+    if its_arm == arm and figure in values:
+      found.setdefault(subject, []).append(values[figure])
+  return {subject: float(np.mean(values)) for subject, values in found.items()}
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+  """The mean over subjects and its interval; None of nothing."""
+  if not len(values):
+    return None
+  interval = metrics.bootstrap(values)
+  return Estimate(float(np.mean(values)), interval, len(values))
+
+
+def of_arm(scores: Scores, figure: str, arm: str) -> Estimate | None:
+  return estimate([*subjects(scores, figure, arm).values()])
+
+
+def difference(
+  scores: Scores, figure: str, arm: str, other: str
+) -> Estimate | None:
+  """arm less other, over the subjects that both have."""
+  one, two = (subjects(scores, figure, name) for name in (arm, other))
+  return estimate([one[name] - two[name] for name in one if name in two])
+
+
+def judge(scores: Scores, expected: Expectation) -> list[Verdict]:
+  """The expectation against the figure of each network that has it."""
+  named = [f for f in figures(scores) if f.split(': ')[-1] == expected.figure]
+  verdicts = []
+  for figure in named:
+    found = difference(scores, figure, expected.arm, expected.other)
+    if found is not None:
+      finding = _finding(found, expected.sign)
+      verdicts.append(Verdict(expected, figure, found, finding))
+  return verdicts
+
+
+def _finding(found: Estimate, sign: str) -> str:
+  as_expected = found.mean < 0 if sign == '<' else found.mean > 0
+  direction = 'as in the paper' if as_expected else 'against the paper'
+  if found.interval is None:
+    return f'{direction}, one subject'
+  low, high = found.interval
+  return direction if low > 0 or high < 0 else f'{direction}, not certain'

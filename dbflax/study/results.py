@@ -1,0 +1,98 @@
+"""The results of a study as plain data, and as a table for people."""
+
+from collections.abc import Sequence
+
+from dbflax.study import findings
+
+
+def gather(config, scores: findings.Scores, planned: int) -> dict:
+  """What results.json holds.
+
+  Args:
+    config: the study's.
+    scores: the figures of the runs that are done.
+    planned: how many runs there are to be.
+  """
+  arms = [arm for arm, _ in config.arms]
+  verdicts = [
+    verdict
+    for expected in config.expect
+    for verdict in findings.judge(scores, findings.Expectation(*expected))
+  ]
+  return {
+    'name': config.name,
+    'question': config.question,
+    'paper': config.paper,
+    'arms': arms,
+    'runs': {'done': len(scores), 'planned': planned},
+    'subjects': sorted({subject for _, subject, _ in scores}),
+    'seeds': sorted({seed for _, _, seed in scores}),
+    'figures': {
+      figure: _of_figure(scores, figure, arms)
+      for figure in findings.figures(scores)
+    },
+    'verdicts': [_verdict(verdict) for verdict in verdicts],
+  }
+
+
+def _of_figure(scores, figure: str, arms: Sequence[str]) -> dict:
+  """{arm: its mean, and its difference to the first arm}."""
+  found = {}
+  for arm in arms:
+    mean = findings.of_arm(scores, figure, arm)
+    if mean is not None:
+      against = findings.difference(scores, figure, arm, arms[0])
+      found[arm] = {
+        **mean._asdict(),
+        'difference': against and arm != arms[0] and against._asdict() or None,
+      }
+  return found
+
+
+def _verdict(verdict: findings.Verdict) -> dict:
+  expected = verdict.expectation
+  return {
+    'expected': f'{expected.arm} {expected.sign} {expected.other}',
+    'figure': verdict.figure,
+    'difference': verdict.difference._asdict(),
+    'finding': verdict.finding,
+  }
+
+
+def table(results: dict) -> str:
+  """results.json for people: figures by arm, and what the paper expects."""
+  arms, done = results['arms'], results['runs']
+  rows = [['', *arms]]
+  for figure, values in results['figures'].items():
+    rows.append([figure, *(estimate(values.get(arm)) for arm in arms)])
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = [
+    '  '.join(
+      f'{cell:{width}}' for cell, width in zip(row, widths, strict=True)
+    )
+    for row in rows
+  ]
+  head = (
+    f'{results["name"]}: {done["done"]} of {done["planned"]} runs, '
+    f'{len(results["subjects"])} subjects, {len(results["seeds"])} seeds. '
+    'Mean over subjects [95 % interval].'
+  )
+  verdicts = [
+    f'{v["figure"]}: {v["expected"]}? {v["finding"]}, '
+    f'{estimate(v["difference"], sign="+")}'
+    for v in results['verdicts']
+  ]
+  return '\n'.join(
+    [head, '', *(line.rstrip() for line in lines), '', *verdicts]
+  )
+
+
+def estimate(values: dict | None, sign: str = '') -> str:
+  """Such as '0.61 [0.58, 0.64]'; '-' of nothing."""
+  if values is None:
+    return '-'
+  mean = f'{values["mean"]:{sign}.3f}'
+  if values['interval'] is None:
+    return mean
+  low, high = values['interval']
+  return f'{mean} [{low:{sign}.3f}, {high:{sign}.3f}]'

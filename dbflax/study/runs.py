@@ -1,0 +1,161 @@
+"""A study's runs: every arm with every subject and seed.
+
+    <workdir>/runs/<arm>/<subject>/<seed>   a run like any other
+    <workdir>/results.json                  all figures, and what they say
+
+Runs take over from each other whatever they have in common, such as class
+images. Any number of processes, on one machine or many with a shared folder,
+may be given the same command: each takes the next run that nobody does.
+"""
+
+import contextlib
+import copy
+import logging
+import pathlib
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from dbflax import disk, errors, pipeline, scores, validate
+from dbflax import workdir as workdir_lib
+from dbflax.study import findings
+from dbflax.study import results as results_lib
+
+_log = logging.getLogger(__name__)
+
+
+class Run(NamedTuple):
+  """One of the runs."""
+
+  arm: str
+  subject: str
+  seed: int
+  config: object  # the ConfigDict of the run, locked
+  folder: pathlib.Path
+
+
+def run(config, work: workdir_lib.Workdir) -> None:
+  """--mode=study: does what is left of the runs, and says what they found.
+
+  Raises:
+    UserError: an arm or subject that cannot be, or a run that failed.
+  """
+  planned = plan(config, work.root)
+  work.own()
+  waiting = planned
+  while waiting:
+    others = [one for one in waiting if not _do(one, planned, work.command)]
+    is_stuck = len(others) == len(waiting)
+    waiting = others
+    if is_stuck:
+      _log.info('study: %d runs are with other processes', len(waiting))
+      break
+  done = [one for one in planned if one not in waiting]
+  results = results_lib.gather(config, read_scores(done), len(planned))
+  disk.write_json(work.root / 'results.json', results)
+  print(results_lib.table(results))
+  print(f'Results: {work.root / "results.json"}')
+
+
+def plan(config, root: pathlib.Path) -> list[Run]:
+  """All runs; those that are compared with each other come one by one.
+
+  Raises:
+    UserError: an arm or subject with a field that does not exist or a value
+      that cannot be.
+  """
+  count = config.num_subjects or len(config.subjects)
+  return [
+    _planned(config, root, arm, changes, subject, seed)
+    for seed in config.seeds
+    for subject in config.subjects[:count]
+    for arm, changes in config.arms
+  ]
+
+
+def _planned(config, root, arm, changes, subject, seed) -> Run:
+  """One run, with its config checked."""
+  name = slug(subject['photos'].removeprefix('toybox:'))
+  filled = copy.deepcopy(config.base)
+  filled.name = '_'.join((config.name, slug(arm), name, str(seed)))
+  filled.seed = seed
+  fields = {
+    'subject.photos': subject['photos'],
+    'subject.class_noun': subject['class_noun'],
+    **{path: _fill(value, subject) for path, value in changes.items()},
+  }
+  known = dict(validate.flatten(filled))
+  for path in fields:
+    if path not in known:
+      raise errors.UserError(
+        f"arm '{arm}' changes '{path}', which is no field of a run; "
+        'configs/default.py lists all fields.'
+      )
+  try:
+    filled.update_from_flattened_dict(fields)
+    validate.check(filled)
+  except (errors.UserError, TypeError) as error:
+    raise errors.UserError(f"arm '{arm}' of {name}: {error}") from error
+  folder = root / 'runs' / slug(arm) / name / str(seed)
+  return Run(arm, name, seed, filled, folder)
+
+
+def _fill(value, subject: Mapping[str, str]):
+  """'$other_noun' and so on become what the subject says."""
+  if not isinstance(value, str):
+    return value
+  try:
+    return string.Template(value).substitute(subject)
+  except (KeyError, ValueError) as error:
+    raise errors.UserError(
+      f'{value!r} needs {error} of {subject["photos"]}, which says only '
+      f'{", ".join(subject)}.'
+    ) from error
+
+
+def slug(name: str) -> str:
+  """A folder's name."""
+  return re.sub(r'[^\w.-]+', '_', name.lower()).strip('_.')
+
+
+def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
+  """Brings a run and its figures up to date; False if another process does.
+
+  Raises:
+    UserError: the run's, with its name.
+  """
+  done = sum(_scores(other).exists() for other in planned)
+  _log.info('%s (%d of %d are done)', one.config.name, done, len(planned))
+  work = workdir_lib.Workdir(
+    one.folder, one.config.name, command, [other.folder for other in planned]
+  )
+  try:
+    # What they print is for one run; here it would be in the way.
+    with contextlib.closing(work), contextlib.redirect_stdout(None):
+      work.claim()
+      pipeline.run(one.config, work)
+      pipeline.evaluate(one.config, work)
+  except errors.InUse:
+    return False
+  except errors.UserError as error:
+    raise errors.UserError(f'{one.config.name}: {error}') from error
+  return True
+
+
+def _scores(one: Run) -> pathlib.Path:
+  return one.folder / scores.STEP / 'scores.json'
+
+
+def read_scores(done: Sequence[Run]) -> findings.Scores:
+  """The figures of runs that have any."""
+  found = {}
+  for one in done:
+    content = disk.read_json(_scores(one))
+    if content is not None:
+      found[one.arm, one.subject, one.seed] = {
+        f'{network}: {name}': value
+        for network, values in content['figures'].items()
+        for name, value in values.items()
+      }
+  return found

@@ -1,0 +1,154 @@
+"""Which runs a study is made of; that they are done, shared and left alone."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from configs.studies import common
+from dbflax import errors, main, workdir
+from dbflax.study import runs
+
+FOLDER = pathlib.Path(common.__file__).parent
+STUDIES = sorted(p for p in FOLDER.glob('*.py') if p.stem != 'common')
+DOG = dict(photos='toybox:dog', class_noun='dog', other_noun='teapot')
+
+
+def study(arms, subjects=(DOG,), **fields):
+  config = common.study('study_x', question='?', paper='!', arms=arms)
+  config.subjects = subjects
+  config.update(fields)
+  config.lock()
+  return config
+
+
+def test_arms_that_are_compared_are_done_one_after_the_other(tmp_path):
+  subjects = (DOG, {**DOG, 'photos': 'toybox:teapot'})
+  config = study({'on': {}, 'off': {'prior.weight': 0.0}}, subjects)
+  planned = runs.plan(config, tmp_path)
+  assert len(planned) == 2 * 2 * 3
+  assert [one.arm for one in planned[:4]] == ['on', 'off', 'on', 'off']
+  assert [one.seed for one in planned] == [0] * 4 + [1] * 4 + [2] * 4
+  assert len({one.folder for one in planned}) == 12
+  assert planned[3].folder == tmp_path / 'runs/off/teapot/0'
+  assert planned[3].config.name == 'study_x_off_teapot_0'
+  assert [one.config.prior.weight for one in planned[:2]] == [1.0, 0.0]
+  # An arm must not reach into the next one's config.
+  assert config.base.prior.weight == 1.0
+
+
+def test_a_field_that_follows_another_follows_it_in_each_arm(tmp_path):
+  levels = {'low': {'stage_2.noise_level': 0.25}, 'base': {}}
+  low, base, *_ = runs.plan(study(levels), tmp_path)
+  assert low.config.sample.stage_2.noise_level == 0.25
+  assert base.config.sample.stage_2.noise_level == 1e-5
+
+
+def test_an_arm_may_take_what_the_subject_says(tmp_path):
+  arm = {'subject.class_noun': '$other_noun'}
+  [wrong, *_] = runs.plan(study({'wrong noun': arm}), tmp_path)
+  assert wrong.config.subject.class_noun == 'teapot'
+  assert wrong.folder == tmp_path / 'runs/wrong_noun/dog/0'
+
+
+@pytest.mark.parametrize(
+  'arm, message',
+  [
+    ({'prior.wieght': 0.0}, r"arm 'a' changes 'prior.wieght', which is no"),
+    ({'prior.weight': -1.0}, r"arm 'a' of dog: .*prior.weight=-1.0"),
+    ({'subject.identifier': '$breed'}, r"needs 'breed' of toybox:dog"),
+  ],
+)
+def test_an_arm_that_cannot_be_is_refused_at_once(tmp_path, arm, message):
+  with pytest.raises(errors.UserError, match=message):
+    runs.plan(study({'a': arm}), tmp_path)
+
+
+def test_subjects_can_be_fewer(tmp_path):
+  subjects = (DOG, {**DOG, 'photos': 'toybox:teapot'})
+  planned = runs.plan(study({'a': {}}, subjects, num_subjects=1), tmp_path)
+  assert {one.subject for one in planned} == {'dog'}
+
+
+STUDY = """
+from configs.studies import common
+
+def get_config():
+  c = common.study('tiny', question='?', paper='!', arms={arms})
+  c.expect = {expect}
+  c.subjects = (dict(photos='toybox:dog', class_noun='dog'),)
+  c.seeds = (0,)
+  c.base.cascade.path = 'dbflax/assets/tiny'
+  # Untrained and drawn in two steps: this is about the runs.
+  c.base.stage_1.train = False
+  c.base.sample.stage_1.steps = 2
+  c.base.sample.images_per_prompt = 1
+  c.base.sample.prompts = ('a {{subject}}', 'a {{class_noun}}')
+  return c
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+  file = tmp_path / 'configs' / 'tiny.py'
+  file.parent.mkdir()
+  arms = {'one': {}, 'two': {'sample.images_per_prompt': 2}, 'same': {}}
+  expect = (('PRES', 'one', '<', 'two'),)
+  file.write_text(STUDY.format(arms=arms, expect=expect))
+  return [
+    *('dbflax', '--mode=study', f'--config={file}'),
+    f'--workdir={tmp_path / "work"}',
+  ]
+
+
+def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
+  assert main.main(command) == 0
+  printed = capsys.readouterr().out
+  assert 'tiny: 3 of 3 runs, 1 subjects, 1 seeds.' in printed
+  assert 'toybox oracle: PRES: one < two?' in printed
+  root = tmp_path / 'work'
+  results = json.loads((root / 'results.json').read_text())
+  assert results['runs'] == {'done': 3, 'planned': 3}
+  figures = results['figures']['toybox oracle: PRES']
+  assert figures['same']['mean'] == figures['one']['mean']
+  assert figures.keys() == {'one', 'two', 'same'}
+  # What an arm has in common with another was not made again.
+  picture = 'samples/stage_1/0000.png'
+  one, same, two = (
+    os.stat(root / 'runs' / arm / 'dog/0' / picture).st_ino
+    for arm in ('one', 'same', 'two')
+  )
+  assert one == same != two
+
+  # A run that another process does is left to it.
+  other = workdir.Workdir(root / 'runs/two/dog/0')
+  other.claim()
+  assert main.main(command) == 0
+  assert 'tiny: 2 of 3 runs' in capsys.readouterr().out
+  other.close()
+  assert main.main(command) == 0
+  assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+  'mode, file', [('run', 'studies/prior.py'), ('study', 'dog.py')]
+)
+def test_a_study_has_a_mode_of_its_own(mode, file, capsys):
+  command = ['dbflax', f'--mode={mode}', f'--config=configs/{file}']
+  assert main.main(command) == 2
+  assert 'configs/studies/ compares' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('path', STUDIES, ids=lambda p: p.stem)
+def test_every_study_is_one_of_six_subjects_and_three_seeds(path, tmp_path):
+  command = ['dbflax', '--mode=study', f'--config={path}']
+  config, *_, workdir_, _ = main.parse(command)
+  assert workdir_.name == f'study_{path.stem}'
+  planned = runs.plan(config, tmp_path)
+  assert len({one.subject for one in planned}) >= 6
+  assert len({one.config.subject.class_noun for one in planned}) >= 4
+  assert len({one.seed for one in planned}) >= 3
+  arms = {one.arm for one in planned}
+  for _, arm, sign, other in config.expect:
+    assert {arm, other} <= arms and sign in '<>'
