@@ -70,7 +70,8 @@ def _subject() -> ml_collections.ConfigDict:
   subject.photos = 'toybox:dog'
   # How many of them to use, from the first; 0 is all.
   subject.count = 0
-  # What the subject is: its class, in a word or two.
+  # What the subject is: its class, in a word or two. '' is none (Table 4 of the
+  # paper): prompts then say the identifier alone, and prior.prompt a class.
   subject.class_noun = 'dog'
   # The word to bind it to; '' looks a rare one up in the vocabulary.
   subject.identifier = ''

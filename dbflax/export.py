@@ -73,7 +73,7 @@ def card(
   """README.md of an export: how to draw the subject with diffusers.
 
   Args:
-    subject: identifier and class noun.
+    subject: what names it, such as 'zk dog'.
     photos: whose photos it was trained on.
     prompt: an example.
     sampling: stage → how the run samples it, from the lowest.

@@ -49,7 +49,7 @@ def identifier(job: job_lib.Job) -> Inputs:
     'ids': ids,
     'pieces': [job.model.tokenizer.piece(i) for i in ids],
     'kind': job.config.identifier.kind,
-    'subject': f'{text} {job.noun}',
+    'subject': job.subject,
     'class_noun': job.noun,
   }
 
@@ -135,7 +135,7 @@ def export(job: job_lib.Job) -> Inputs:
     'weights': _weights(job),
     'text_encoder': job.weights('text_encoder'),
     'options': job.config.export.to_dict(),
-    'subject': [f'{job.identifier.text} {job.noun}', job.prompts()[0]],
+    'subject': [job.subject, job.prompts()[0]],
     'photos': job.config.subject.photos,
     'sample': job.config.sample.to_dict(),
     'code': _CODE['export'],

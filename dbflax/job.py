@@ -42,7 +42,12 @@ class Job:
 
   @property
   def noun(self) -> str:
-    return self.config.subject.class_noun
+    return self.config.subject.class_noun.strip()
+
+  @property
+  def subject(self) -> str:
+    """What names the subject in prompts: "zk dog"."""
+    return prompts.subject(self.identifier.text, self.noun)
 
   @property
   def prior_prompt(self) -> str:
@@ -51,7 +56,7 @@ class Job:
   @property
   def instance_prompt(self) -> str:
     """The prompt that the photos are trained with (paper, section 3.2)."""
-    return f'a {self.identifier.text} {self.noun}'
+    return f'a {self.subject}'
 
   @property
   def uses_prior(self) -> bool:

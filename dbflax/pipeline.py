@@ -268,7 +268,7 @@ def _export(job: job_lib.Job) -> None:
   config = job.config
   sampling = {name: job_lib.sampling(config, name) for name in job.model.stages}
   card = export_lib.card(
-    f'{job.identifier.text} {job.noun}',
+    job.subject,
     config.subject.photos,
     job.prompts()[0],
     sampling,
@@ -328,7 +328,7 @@ def _summary(job: job_lib.Job) -> None:
   times = job_lib.read_times(work).items()
   spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
   print(f"""
-'{job.identifier.text} {job.noun}' now means {job.config.subject.photos}.
+'{job.subject}' now means {job.config.subject.photos}.
   report   {work.report / 'index.html'}
   samples  {work.samples}
   weights  {', '.join(str(work.stage(n) / 'unet') for n in job.model.stages)}

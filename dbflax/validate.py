@@ -82,11 +82,6 @@ RULES = (
     'a folder, tfds:NAME:SPLIT, toybox:NAME or toybox:CLASS/SEED',
   ),
   Rule('subject.count', _at_least(0), '0 (all) or a number of photos'),
-  Rule(
-    'subject.class_noun',
-    lambda value: bool(value.strip()),
-    "what the subject is, in a word or two, such as 'dog'",
-  ),
   _one_of('subject.crop', CROPS),
   _one_of('identifier.kind', KINDS),
   Rule(
@@ -222,6 +217,22 @@ def check(config) -> None:
     _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
   if 'prior.prompt' in fields:
     _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
+  if not fields.get('subject.class_noun', 'dog').strip():
+    _check_nameless(fields)
+
+
+def _check_nameless(fields: dict) -> None:
+  """Raises UserError if a prompt wants the noun of a subject that has none."""
+  texts = [('sample.prompts', prompt) for prompt in fields['sample.prompts']]
+  if fields['prior.weight'] > 0:
+    texts.append(('prior.prompt', fields['prior.prompt']))
+  for path, text in texts:
+    if '{class_noun}' in text:
+      raise errors.UserError(
+        f"--config.{path}: {text!r} wants a noun, and subject.class_noun='' is "
+        "none; name the class there, such as 'a dog', or set "
+        '--config.subject.class_noun=dog'
+      )
 
 
 def _check_moments(name: str, fields: dict) -> None:

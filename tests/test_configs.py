@@ -100,7 +100,6 @@ def test_values_that_cannot_be_meant_are_refused():
     'cascade.stages': ('stage_1', 'stage_3'),
     'cascade.variant': '../x',
     'subject.photos': '',
-    'subject.class_noun': '',
     'subject.count': -1,
     'subject.crop': 'left',
     'identifier.kind': 'best',
@@ -145,8 +144,25 @@ def test_values_that_cannot_be_meant_are_refused():
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('prior', [{'weight': 0.0}, {'prompt': 'a dog'}])
+def test_a_subject_without_a_noun_is_taken(prior):
+  config = load('default')
+  config.subject.class_noun = ''
+  config.prior.update(prior)
+  validate.check(config)
+
+
 def test_values_that_contradict_each_other_are_refused():
   for values, message in (
+    (
+      {'subject.class_noun': ''},
+      "prior.prompt: 'a {class_noun}' wants a noun, and "
+      "subject.class_noun='' is none; name the class there, such as 'a dog'",
+    ),
+    (
+      {'subject.class_noun': ' ', 'sample.prompts': ('{class_noun}',)},
+      "sample.prompts: '{class_noun}' wants a noun",
+    ),
     (
       {'stage_2.optimizer': 'muon', 'stage_2.moments_dtype': 'bfloat16'},
       "stage_2.moments_dtype='bfloat16' is for adamw, and stage_2.optimizer "
@@ -177,7 +193,7 @@ def test_every_field_is_checked_or_free():
   free = {
     *('compilation_cache', 'cascade.path', 'subject.identifier'),
     *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
-    *('identifier.seed', 'prior.prompt'),
+    *('identifier.seed', 'prior.prompt', 'subject.class_noun'),
     'plan.topology',  # plan.hardware knows them
     'evaluate.images',
   }

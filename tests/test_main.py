@@ -123,7 +123,10 @@ BAD_INPUT = {
     ],
     'stage_1.phases=.*must be dicts.*in a config file',
   ),
-  'class noun': ([DOG, '--config.subject.class_noun= '], 'class_noun=.*dog'),
+  'class noun': (
+    [DOG, '--config.subject.class_noun= '],
+    "sample.prompts: 'a {class_noun}' wants a noun.*such as 'a dog'",
+  ),
   'placeholder': (
     [DOG, "--config.sample.prompts=('a {subjct}',)"],
     'a {subjct}.*{subject} and {class_noun}',

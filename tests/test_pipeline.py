@@ -283,6 +283,20 @@ def test_without_prior_weight_no_class_images(tmp_path):
   assert all('prior_loss' not in line for line in log)
 
 
+def test_without_a_class_noun_prompts_say_the_identifier_alone(tmp_path):
+  config = test_config.get_config()
+  config.subject.class_noun = ''
+  config.prior.prompt = 'a dog'
+  job = job_lib.start(config, workdir_lib.Workdir(tmp_path, config.name))
+  word = job.identifier.text
+  assert job.subject == word
+  assert set(job.texts()) == {
+    *('', f'a {word}', 'a dog'),
+    *(f'a photo of a {word} on the beach', f'a painting of a {word}'),
+  }
+  assert inputs_lib.identifier(job)['class_noun'] == ''
+
+
 def test_a_lora_is_left_merged_and_alone(finished, tmp_path):
   """Only attention moves, by B A, and nothing else by a single bit."""
   # A network that answers something: tiny's last convolution is zero.

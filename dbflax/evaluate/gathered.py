@@ -24,7 +24,7 @@ class Subject(NamedTuple):
 
   Attributes:
     identifier: the word that names it; '' if none is known.
-    noun: its class.
+    noun: its class; '' if prompts say none.
   """
 
   identifier: str
@@ -104,13 +104,19 @@ def _group(prompt: str, found, subject: Subject, bare=()) -> Group:
 def read_prompt(
   prompt: str, subject: Subject, bare: Collection[str] = ()
 ) -> tuple[str, bool]:
-  """(the prompt without the identifier, whether it names the class alone)."""
+  """(the prompt without the identifier, whether it names the class alone).
+
+  Without a noun nothing is left that a prompt could be about; then it says
+  "something on the beach".
+  """
+  word, noun = subject.identifier, subject.noun
   if '{subject}' in prompt or '{class_noun}' in prompt:
-    says = prompt.replace('{subject}', subject.noun)
-    says = says.replace('{class_noun}', subject.noun)
-    return says, '{subject}' not in prompt
-  if not subject.identifier:
+    word = '{subject}'
+    prompt = prompt.replace(word, f'{word} {noun}'.strip())
+    prompt = prompt.replace('{class_noun}', noun)
+  elif not word:
     return prompt, prompt in bare
-  word = rf'(?<!\w){re.escape(subject.identifier)}(?!\w) ?'
-  says, count = re.subn(word, '', prompt)
+  word = rf'{re.escape(word)}(?!\w)'
+  pattern, left = (f'{word} ?', '') if noun else (f'(an? )?{word}', 'something')
+  says, count = re.subn(rf'(?<!\w){pattern}', left, prompt)
   return says, not count

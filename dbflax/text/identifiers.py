@@ -72,7 +72,7 @@ def find(
 
   Args:
     id_range: first rare id, and the id after the last: (5000, 10001) on T5.
-    class_noun: of the subject; part of the prompt that verifies a draw.
+    class_noun: of the subject, or ''; part of the prompt that verifies a draw.
     max_chars: the most characters of one drawn token, without the space.
     num_tokens: the numbers of tokens to choose among.
     kind: 'rare'; or one of the paper's two worse choices, which are drawn for
@@ -82,7 +82,7 @@ def find(
   Raises:
     UserError: bad arguments, or fewer than `count` identifiers were found.
   """
-  noun = prompts.checked_noun(class_noun)
+  noun = class_noun.strip()
   rng = rng_lib.numpy(seed, 'identifier')
   if kind == 'rare':
     pool = _pool(tokenizer, id_range, max_chars)
@@ -123,7 +123,7 @@ def verify(
   Raises:
     UserError: what is wrong with it, its pieces, and what to do.
   """
-  noun = prompts.checked_noun(class_noun)
+  noun = class_noun.strip()
   problem = objection(tokenizer, text, noun)
   if problem:
     prompt = prompts.with_identifier(text, noun)

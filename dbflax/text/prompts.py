@@ -249,14 +249,21 @@ APPLICATIONS = {
 }
 
 
+def subject(identifier: str, class_noun: str) -> str:
+  """What names the subject: "zk dog", or "zk" without a class noun."""
+  return f'{identifier.strip()} {class_noun.strip()}'.strip()
+
+
 def fill(template: str, identifier: str, class_noun: str) -> str:
   """The prompt of `template`, for example "a zk dog in the snow".
 
   Raises:
-    UserError: the class noun is empty, or a brace of the template is unknown.
+    UserError: a brace of the template is unknown.
   """
-  noun = checked_noun(class_noun)
-  values = {'subject': f'{identifier.strip()} {noun}', 'class_noun': noun}
+  values = {
+    'subject': subject(identifier, class_noun),
+    'class_noun': class_noun.strip(),
+  }
   try:
     return template.format_map(values)
   except (KeyError, ValueError, IndexError) as error:
@@ -269,18 +276,3 @@ def fill(template: str, identifier: str, class_noun: str) -> str:
 def with_identifier(identifier: str, class_noun: str) -> str:
   """The prompt that the photos are trained with: "a photo of a zk dog"."""
   return fill(OPENING + ' {subject}', identifier, class_noun)
-
-
-def checked_noun(class_noun: str) -> str:
-  """The class noun without outer spaces.
-
-  Raises:
-    UserError: nothing is left.
-  """
-  noun = class_noun.strip()
-  if not noun:
-    raise errors.UserError(
-      f'class noun {class_noun!r} is empty: name what the photos show, '
-      "for example 'dog'."
-    )
-  return noun

@@ -11,6 +11,7 @@ from dbflax.evaluate import gathered
 
 DOG = gathered.Subject('zk', 'dog')
 NAMELESS = gathered.Subject('', 'dog')
+CLASSLESS = gathered.Subject('zk', '')
 
 
 def _pictures(folder, count):
@@ -30,6 +31,10 @@ def _pictures(folder, count):
     ('a {class_noun}', NAMELESS, 'a dog', True),
     ('a happy dog', NAMELESS, 'a happy dog', False),
     ('a dog', NAMELESS, 'a dog', True),
+    ('a photo of a zk', CLASSLESS, 'a photo of something', False),
+    ('a red zk at night', CLASSLESS, 'a red something at night', False),
+    ('a {subject} in the snow', CLASSLESS, 'something in the snow', False),
+    ('a dog', CLASSLESS, 'a dog', True),
   ],
 )
 def test_what_a_prompt_says_and_of_whom(prompt, subject, says, of_class):

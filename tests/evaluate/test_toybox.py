@@ -34,7 +34,7 @@ def test_only_what_a_prompt_names_is_asked_for():
   )
   found = toybox.answers(
     reading,
-    ['a dog on the beach', 'a dog on the beach', 'a blue dog', 'hello'],
+    ['a dog on the beach', 'a dog on the beach', 'a blue dog', 'something'],
   )
   nan = np.nan
   expected = {

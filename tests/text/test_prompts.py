@@ -27,9 +27,11 @@ def test_braces_that_nothing_fills_are_refused(template):
 
 
 @pytest.mark.parametrize('noun', ['', '  ', '\n'])
-def test_an_empty_class_noun_is_refused(noun):
-  with pytest.raises(errors.UserError, match="for example 'dog'"):
-    prompts.with_identifier('zk', noun)
+def test_without_a_class_noun_the_identifier_stands_alone(noun):
+  assert prompts.with_identifier('zk', noun) == 'a photo of a zk'
+  assert prompts.fill('a {subject} in the snow', 'zk', noun) == (
+    'a zk in the snow'
+  )
 
 
 def test_every_template_keeps_its_subject_through_cleaning():
