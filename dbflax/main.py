@@ -14,7 +14,8 @@ Your own subject:
 
 Options:
   --config=FILE[:VARIANT]   what to run: configs/dog.py, configs/teapot.py,
-                            configs/test.py (seconds), configs/toybox.py
+                            configs/test.py (seconds), configs/toybox.py,
+                            configs/dreambooth.py:SUBJECT (the paper's data)
   --config.FIELD=VALUE      change a field, such as --config.stage_1.steps=500;
                             configs/default.py says what every field means
   --workdir=FOLDER          where results go; by default runs/<config.name>

@@ -42,6 +42,8 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
           'name': tfds.features.Text(),
         }
       ),
+      # In the order of the files.
+      disable_shuffling=True,
     )
 
   def _split_generators(self, dl_manager):
@@ -49,12 +51,12 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
     return {'train': self._generate_examples()}
 
   def _generate_examples(self):
-    for path in images.list_photos(self._photos):
+    for number, path in enumerate(images.list_photos(self._photos)):
       png = io.BytesIO()
       Image.fromarray(images.load(path)).save(png, format='PNG')
       # TFDS encodes arrays with TensorFlow, but takes files as they are.
       png.seek(0)
-      yield path.name, {'image': png, 'name': path.name}
+      yield number, {'image': png, 'name': path.name}
 
 
 def prepare(photos, data_dir) -> str:

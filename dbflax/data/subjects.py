@@ -127,7 +127,8 @@ def _tfds_files(source: str) -> list[tuple[io.BytesIO, str]]:
   except Exception as error:
     raise errors.UserError(
       f"cannot read '{source}': {str(error).strip().splitlines()[0]} "
-      "(prepare it with file_format='array_record' and an `image` feature)"
+      '(python -m dbflax.data.photo_folder or .dreambooth prepares one; others '
+      "want file_format='array_record' and a feature `image`)"
     ) from error
   if not encoded:
     raise errors.UserError(f"'{source}' is empty; give a split with photos")
