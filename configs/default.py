@@ -17,6 +17,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.name = 'default'
   # Root of all randomness; the same seed gives the same files.
   config.seed = 0
+  # 'dreambooth', or a baseline of the paper: 'textual_inversion' learns vectors
+  # of the text encoder's input, 'prompt_only' describes the subject.
+  config.method = 'dreambooth'
   # Folder of XLA's persistent compilation cache: 'user' is
   # ~/.cache/dbflax/xla, '' is none.
   config.compilation_cache = 'user'
@@ -29,6 +32,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.stage_1 = _stage(steps=600, crop=0, weighting='min_snr')
   config.stage_2 = _stage(steps=80, crop=128, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
+  config.inversion = _inversion()
   config.sample = _sample(config)
   config.evaluate = _evaluate()
   config.export = _export()
@@ -75,6 +79,9 @@ def _subject() -> ml_collections.ConfigDict:
   subject.class_noun = 'dog'
   # The word to bind it to; '' looks a rare one up in the vocabulary.
   subject.identifier = ''
+  # What it looks like, without an article, such as 'white dog with brown ears';
+  # for method 'prompt_only', whose {subject} it is.
+  subject.description = ''
   # How photos become square: 'centre' cuts, 'pad' extends the borders.
   subject.crop = 'centre'
   return subject
@@ -128,10 +135,50 @@ def _prior() -> ml_collections.ConfigDict:
   return prior
 
 
+def _inversion() -> ml_collections.ConfigDict:
+  """How the method 'textual_inversion' learns (Gal et al., section 4).
+
+  Its loss and types are those of stage_1, as its fine-tuning's.
+  """
+  inversion = ml_collections.ConfigDict()
+  # How many vectors the word stands for; the paper's is 1.
+  inversion.num_vectors = 1
+  # What the photos are trained with; one is drawn for each of them.
+  inversion.templates = (
+    'a photo of a {subject}',
+    'a picture of a {subject}',
+    'an image of a {subject}',
+    'a {subject}',
+  )
+  # Optimizer steps.
+  inversion.steps = 600
+  # Photos per step.
+  inversion.batch = 4
+  # Peak learning rate of AdamW. What is right goes with the size of the
+  # encoder's embeddings.
+  inversion.learning_rate = 2e-2
+  # Steps over which the learning rate rises from 0.
+  inversion.warmup = 10
+  # Largest norm of a gradient.
+  inversion.clip_norm = 1.0
+  # Steps between checkpoints; the last step always gets one.
+  inversion.checkpoint_every = 100
+  # Minutes after which there is one in any case; 0 is never.
+  inversion.checkpoint_minutes = 10.0
+  # Checkpoints to keep; while training it is one more.
+  inversion.keep = 1
+  # Steps whose loss or gradient may be not finite.
+  inversion.max_skipped = 0
+  # Steps between small grids of samples; 0 is never.
+  inversion.sample_every = 300
+  return inversion
+
+
 def _sample(config) -> ml_collections.ConfigDict:
   """What is drawn of the subject, and how."""
   sample = ml_collections.ConfigDict()
-  # Templates: {subject} is identifier and class noun, {class_noun} the latter.
+  # Templates: {subject} is identifier and class noun (of the baselines: the
+  # identifier, or the description), {class_noun} the class noun.
   sample.prompts = (
     'a photo of a {subject}',
     'a photo of a {subject} on the beach',

@@ -6,7 +6,8 @@
 The first one draws class images, fine-tunes 64, 256 and 1024 pixels, draws
 the dog in new places, styles, poses and clothes, and writes a report. The
 variants are the paper's comparisons: no prior-preservation loss, and the two
-worse kinds of identifiers; `:if_m`, `:if_l` and `:if_xl` fine-tune DeepFloyd IF
+worse kinds of identifiers; and its baselines, `:textual_inversion` and
+`:prompt_only`. `:if_m`, `:if_l` and `:if_xl` fine-tune DeepFloyd IF
 (configs/deepfloyd.py). For a dog of your own, add
 
   --config.subject.photos=FOLDER --config.name=my_dog
@@ -18,6 +19,12 @@ VARIANTS = {
   'no_prior': {'prior.weight': 0.0},
   'word': {'identifier.kind': 'word'},
   'random': {'identifier.kind': 'random'},
+  'textual_inversion': {'method': 'textual_inversion'},
+  # All that toybox's captions say of a look: a colour and a class.
+  'prompt_only': {
+    'method': 'prompt_only',
+    'subject.description': 'orange dog',
+  },
   **deepfloyd.VARIANTS,
 }
 

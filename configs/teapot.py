@@ -7,7 +7,15 @@ Time and result are those of configs/dog.py.
 
 from configs import deepfloyd, default
 
-VARIANTS = {'no_prior': {'prior.weight': 0.0}, **deepfloyd.VARIANTS}
+VARIANTS = {
+  'no_prior': {'prior.weight': 0.0},
+  'textual_inversion': {'method': 'textual_inversion'},
+  'prompt_only': {
+    'method': 'prompt_only',
+    'subject.description': 'red teapot',
+  },
+  **deepfloyd.VARIANTS,
+}
 
 
 def get_config(variant: str = ''):

@@ -28,6 +28,11 @@ def get_config(variant: str = ''):
     stage.checkpoint_every = 2
     stage.sample_every = 2
     config.sample[f'stage_{number}'].steps = 2
+  config.inversion.steps = 4
+  config.inversion.batch = 2
+  config.inversion.warmup = 1
+  config.inversion.checkpoint_every = 2
+  config.inversion.sample_every = 2
   config.sample.prompts = (
     'a photo of a {subject} on the beach',
     'a painting of a {subject}',

@@ -8,11 +8,12 @@ own inputs, so that `--dry_run` can tell what would be redone.
 import numpy as np
 
 from dbflax import job as job_lib
+from dbflax import methods
 
 Inputs = dict[str, object]
 
 # Raised where dbflax makes something else of the same inputs than before.
-_CODE = {'prior': 1, 'train': 1, 'samples': 1, 'export': 1}
+_CODE = {'prior': 1, 'train': 1, 'inversion': 1, 'samples': 1, 'export': 1}
 # Fields of a stage that say when to save, not what comes out.
 _NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
 
@@ -23,18 +24,13 @@ def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
   if job.uses_prior:
     steps['prior'] = prior(job)
   if mode != 'prior':
-    for name in trained(job):
+    for name in methods.trained(job.config):
       steps[name] = train(job, name)
   if mode in ('run', 'sample'):
     steps['samples'] = samples(job)
   if mode == 'export':
     steps['export'] = export(job)
   return steps
-
-
-def trained(job: job_lib.Job) -> list[str]:
-  """The stages that are fine-tuned."""
-  return [name for name in job.model.stages if job.config[name].train]
 
 
 def photos(job: job_lib.Job) -> Inputs:
@@ -88,6 +84,27 @@ def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def train(job: job_lib.Job, name: str) -> Inputs:
+  """Of a step that trains: a stage, or the vectors of Textual Inversion."""
+  return _inversion(job) if name == methods.STEP else _finetuning(job, name)
+
+
+def _inversion(job: job_lib.Job) -> Inputs:
+  config, hyper = job.config, job.config.inversion.to_dict()
+  base = config.stage_1
+  return {
+    'photos': pair(job, 'stage_1'),
+    'prompts': job.fill(config.inversion.templates),
+    'class_noun': job.noun,
+    'hyper': {k: v for k, v in hyper.items() if k not in _NO_RESULT},
+    'loss': [base.weighting, base.vlb_weight, base.dtype],
+    'seed': config.seed,
+    'weights': job.weights('stage_1'),
+    'code': _CODE['inversion'],
+    **_text(job),
+  }
+
+
+def _finetuning(job: job_lib.Job, name: str) -> Inputs:
   config, hyper = job.config, job.config[name].to_dict()
   with_prior = learns_prior(job, name)
   return {
@@ -110,11 +127,9 @@ def learns_prior(job: job_lib.Job, name: str) -> bool:
 
 def _weights(job: job_lib.Job) -> Inputs:
   """The weights that all stages are sampled with."""
-  tuned = trained(job)
-  return {
-    name: train(job, name) if name in tuned else job.weights(name)
-    for name in job.model.stages
-  }
+  steps = methods.trained(job.config)
+  pretrained = {name: job.weights(name) for name in job.model.stages}
+  return pretrained | {name: train(job, name) for name in steps}
 
 
 def samples(job: job_lib.Job) -> Inputs:

@@ -15,13 +15,21 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from dbflax import cascade, disk, errors, hosts, pretrained, sharding
+from dbflax import (
+  cascade,
+  disk,
+  errors,
+  hosts,
+  methods,
+  pretrained,
+  sharding,
+)
 from dbflax import workdir as workdir_lib
 from dbflax.data import subjects
-from dbflax.text import embed, identifiers, prompts
+from dbflax.text import embed, identifiers
 from dbflax.toybox import vocabulary
 from dbflax.train import adapt, finetune
-from dbflax.weights import files
+from dbflax.weights import files, vectors
 
 # The paper's range of rare tokens, for T5's own vocabulary.
 _T5_RARE_IDS = (5000, 10001)
@@ -45,11 +53,6 @@ class Job:
     return self.config.subject.class_noun.strip()
 
   @property
-  def subject(self) -> str:
-    """What names the subject in prompts: "zk dog"."""
-    return prompts.subject(self.identifier.text, self.noun)
-
-  @property
   def prior_prompt(self) -> str:
     return self.config.prior.prompt.format(class_noun=self.noun)
 
@@ -59,17 +62,27 @@ class Job:
     return f'a {self.subject}'
 
   @property
+  def subject(self) -> str:
+    """The words that stand for the subject in prompts."""
+    return methods.subject(self.config, self.identifier.text)
+
+  @property
   def uses_prior(self) -> bool:
-    return self.config.prior.weight > 0 and self.config.stage_1.train
+    return methods.draws_prior(self.config)
+
+  def fill(self, templates: Sequence[str]) -> list[str]:
+    fill = lambda t: methods.fill(self.config, t, self.identifier.text)
+    return [fill(template) for template in templates]
 
   def prompts(self) -> list[str]:
     """The sample prompts, filled in."""
-    fill = lambda t: prompts.fill(t, self.identifier.text, self.noun)
-    return [fill(template) for template in self.config.sample.prompts]
+    return self.fill(self.config.sample.prompts)
 
   def texts(self) -> list[str]:
     """Every text that the run will need, with the empty prompt."""
-    return ['', self.instance_prompt, self.prior_prompt, *self.prompts()]
+    trained = self.config.method == methods.DREAMBOOTH
+    extra = [self.instance_prompt, self.prior_prompt] if trained else []
+    return ['', *extra, *self.prompts()]
 
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network: its weights and configuration."""
@@ -93,6 +106,7 @@ class Job:
     of them is loaded: T5-XXL is larger than most.
     """
     length, model = self.config.text.max_length, self.model
+    learned = self._vectors()
 
     def encode(missing):
       mesh = sharding.make_mesh(data=1, fsdp=jax.device_count())
@@ -100,17 +114,29 @@ class Job:
         model, 'text_encoder', mesh, dtype=model.encoder.dtype
       )
       return embed.embed(
-        model.encoder, params, model.tokenizer, missing, max_length=length
+        model.encoder,
+        params,
+        model.tokenizer,
+        missing,
+        max_length=length,
+        vectors=learned,
       )
 
+    of_vectors = '' if learned is None else f' {disk.fingerprint(learned)}'
     return embed.cached(
       self.work.embeddings,
-      f'{self.weights("text_encoder")} {model.encoder.dtype}',
+      f'{self.weights("text_encoder")} {model.encoder.dtype}{of_vectors}',
       encode,
       self.model.tokenizer,
       texts,
       max_length=length,
     )
+
+  def _vectors(self) -> np.ndarray | None:
+    """What the method has learned of the text encoder's input, if it does."""
+    if self.config.method != methods.INVERSION:
+      return None
+    return vectors.read(self.work.stage(methods.STEP))
 
   def claim(self) -> None:
     """Takes the workdir, and writes down whose it is.
@@ -168,6 +194,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   subject = config.subject
   photos = subjects.load(subject.photos, sizes, subject.crop, subject.count)
   identifier = _identifier(config, model.tokenizer)
+  model = _with_word(config, model, identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
   return Job(config, work, model, photos, identifier, samplers, mesh)
@@ -251,8 +278,22 @@ def sampling(config, name: str) -> cascade.Sampling:
   return cascade.Sampling(**config.sample[name].to_dict())
 
 
+def _with_word(
+  config, model: cascade.Cascade, identifier: identifiers.Identifier
+) -> cascade.Cascade:
+  """With a method that learns it, the identifier is read as its vectors."""
+  if config.method != methods.INVERSION:
+    return model
+  first = model.encoder.vocab_size
+  ids = range(first, first + config.inversion.num_vectors)
+  tokenizer = model.tokenizer.with_word(identifier.ids, ids)
+  return dataclasses.replace(model, tokenizer=tokenizer)
+
+
 def _identifier(config, tokenizer) -> identifiers.Identifier:
   subject = config.subject
+  if config.method == methods.PROMPT_ONLY:
+    return identifiers.Identifier('', ())
   if subject.identifier:
     return identifiers.verify(tokenizer, subject.identifier, subject.class_noun)
   return find_identifiers(config, tokenizer, count=1)[0]

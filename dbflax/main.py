@@ -55,7 +55,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from dbflax import errors, hosts, stop, validate
+from dbflax import errors, hosts, methods, stop, validate
 from dbflax import workdir as workdir_lib
 
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
@@ -220,6 +220,8 @@ def _check_mode(config, mode: str) -> None:
       f"--mode={mode}: config '{config.name}' is for {what}; configs/dog.py is "
       'a run, configs/toybox.py pre-trains, configs/studies/ compares.'
     )
+  if not trains_from_nothing:
+    methods.check_mode(config, mode)
 
 
 def _has_field(config, path: str) -> bool:

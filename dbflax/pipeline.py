@@ -3,6 +3,7 @@
     photos → identifier → text embeddings → class images → stage_1 → stage_2 →
     stage_3 → samples → report
 
+Baselines (`methods`) have `inversion`, or nothing, in place of what trains.
 Every public function is a mode of `dbflax.main` and takes (config, workdir).
 """
 
@@ -13,7 +14,18 @@ import pathlib
 import jax
 import numpy as np
 
-from dbflax import cascade, disk, errors, hosts, inputs, pretrained, rng, scores
+from dbflax import (
+  cascade,
+  disk,
+  errors,
+  hosts,
+  inputs,
+  invert,
+  methods,
+  pretrained,
+  preview,
+  scores,
+)
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -27,6 +39,12 @@ from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers, lora
 
 _log = logging.getLogger(__name__)
+_OF_TRAINING = {
+  methods.DREAMBOOTH: 'Fine-tuned stages: {root}',
+  methods.INVERSION: f'Learned vectors: {{root}}/{methods.STEP}',
+  methods.PROMPT_ONLY: "Nothing to train: method 'prompt_only' draws with the "
+  'cascade as it is; --mode=sample does that.',
+}
 
 
 def run(config, work: workdir_lib.Workdir) -> None:
@@ -56,7 +74,7 @@ def prior(config, work: workdir_lib.Workdir) -> None:
 def train(config, work: workdir_lib.Workdir) -> None:
   """Class images and fine-tuning, without samples and report."""
   _trained(config, work)
-  print(f'Fine-tuned stages: {work.root}')
+  print(_OF_TRAINING[config.method].format(root=work.root))
 
 
 def sample(config, work: workdir_lib.Workdir) -> None:
@@ -130,17 +148,21 @@ def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
   job.claim()
   _write_photos(job)
   _write_identifier(job)
-  # All at once: the text encoder is loaded a single time.
-  job.embed(job.texts())
+  if config.method != methods.INVERSION:  # There a word is yet to be learned.
+    # All at once: the text encoder is loaded a single time.
+    job.embed(job.texts())
   return job
 
 
 def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
-  """The job, with its class images drawn and its stages fine-tuned."""
+  """The job, with its class images drawn and all trained that is trained."""
   job = _start(config, work)
   _draw_prior(job)
-  for name in inputs.trained(job):
-    _train(job, name)
+  for name in methods.trained(config):
+    if name == methods.STEP:
+      invert.learn(job)
+    else:
+      _train(job, name)
   return job
 
 
@@ -163,7 +185,7 @@ def _write_identifier(job: job_lib.Job) -> None:
 def _draw_prior(job: job_lib.Job) -> None:
   """Class images by the frozen base stage (paper, section 3.3)."""
   if not job.uses_prior:
-    _log.info('prior: not needed, prior.weight is 0 or stage_1 not trained')
+    _log.info('prior: not needed by this method, weight or choice of stages')
     return
   options, stage = job.config.prior, job.model.stages['stage_1']
 
@@ -214,7 +236,7 @@ def _train(job: job_lib.Job, name: str) -> None:
       fingerprint=disk.fingerprint(made_of),
       mesh=job.mesh,
       sample=functools.partial(
-        _preview, job, name, instance, null_text, folder
+        preview.draw, job, name, instance, null_text, folder
       ),
     )
     diffusers.write_params(folder / 'unet', tuned.params, dtype=np.float32)
@@ -230,35 +252,11 @@ def _class_examples(job: job_lib.Job) -> finetune.Prior:
   return finetune.Prior(finetune.Examples(drawn, text), job.config.prior.weight)
 
 
-def _preview(
-  job: job_lib.Job, name: str, examples, null_text, folder, params, step
-):
-  """A grid while training; for super-resolution: lower image, output, photo."""
-  count = job.config.sample.batch
-  root = jax.random.key(job.config.seed)
-  keys = jax.vmap(lambda i: rng.key(root, 'preview', i))(np.arange(count))
-  text = np.broadcast_to(examples.text, (count, *examples.text.shape))
-  if examples.low is None:
-    drawn = job.samplers[name](params, text, null_text, keys)
-    tiles = hosts.whole(drawn)
-  else:
-    index = np.arange(count) % len(examples.low)
-    low = examples.low[index]
-    drawn = job.samplers[name](params, text, null_text, keys, low)
-    scale = examples.image.shape[1] // low.shape[1]
-    enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
-    tiles = np.stack([enlarged, hosts.whole(drawn), examples.image[index]], 1)
-    tiles = tiles.reshape(-1, *examples.image.shape[1:])
-  columns = count if examples.low is None else 3
-  if hosts.is_first():
-    grid = images.grid(images.to_uint8(tiles), columns)
-    images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
-
-
 def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
   """Stage → the folder of its fine-tuned weights; None if it has none."""
+  tuned = methods.trained(job.config)
   return {
-    name: job.work.stage(name) / 'unet' if job.config[name].train else None
+    name: job.work.stage(name) / 'unet' if name in tuned else None
     for name in job.model.stages
   }
 
@@ -311,8 +309,8 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
-  parts = ('photos', 'identifier', *config.cascade.stages, 'samples')
-  if config.prior.weight > 0:
+  parts = ('photos', 'identifier', *methods.trained(config), 'samples')
+  if methods.draws_prior(config):
     parts += ('prior',)
   made = {
     name: work.root / name / disk.MANIFEST
@@ -324,13 +322,15 @@ def _report(config, work: workdir_lib.Workdir) -> None:
 
 
 def _summary(job: job_lib.Job) -> None:
-  work = job.work
+  work, trained = job.work, methods.trained(job.config)
   times = job_lib.read_times(work).items()
   spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
+  means = 'now means' if trained else 'is all that was said of'
+  weights = ', '.join(str(work.stage(name)) for name in trained)
   print(f"""
-'{job.subject}' now means {job.config.subject.photos}.
+'{job.subject}' {means} {job.config.subject.photos}.
   report   {work.report / 'index.html'}
   samples  {work.samples}
-  weights  {', '.join(str(work.stage(n) / 'unet') for n in job.model.stages)}
+  weights  {weights or 'those of the cascade'}
   times    {spent}
 """)

@@ -21,7 +21,7 @@ from matplotlib import figure as figure_lib
 from matplotlib import ticker
 from PIL import Image
 
-from dbflax import disk, errors, workdir
+from dbflax import disk, errors, methods, workdir
 from dbflax.data import images
 
 PAGE = 'index.html'
@@ -124,10 +124,14 @@ def read(root: pathlib.Path) -> dict[str, Any]:
   config = flatten(_json(root / 'config.json', {}))
   command = config.pop('command', '')
   # An earlier run with other settings may have left more than this one used.
-  prior = _files(paths.prior) if config.get('prior.weight', 1) else []
-  stages = config.get('cascade.stages')
+  method = config.get('method', methods.DREAMBOOTH)
+  has_prior = method == methods.DREAMBOOTH and config.get('prior.weight', 1)
+  prior = _files(paths.prior) if has_prior else []
+  trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
+  stages = trained.get(method, config.get('cascade.stages'))
   prompt = str(config.get('prior.prompt', ''))
   return {
+    'method': method,
     'identifier': identifier,
     'photos': _files(root / 'photos'),
     'prior': spread(prior, MAX_PRIOR),
@@ -170,10 +174,9 @@ def _prompts(folder) -> list[dict[str, Any]]:
 
 def _stages(root, names) -> list[Stage]:
   """The stages (of these `names`; None: any) that have something to show."""
-  folders = sorted(path for path in root.glob('stage_*') if path.is_dir())
-  stages = [
-    _stage(path) for path in folders if names is None or path.name in names
-  ]
+  names = ['stage_*'] if names is None else names
+  folders = [path for name in names for path in root.glob(name)]
+  stages = [_stage(path) for path in sorted(folders) if path.is_dir()]
   return [stage for stage in stages if stage.curves or stage.grids]
 
 

@@ -15,6 +15,7 @@ from dbflax.plan import hardware
 SAMPLERS = ('scheduler', 'ancestral', 'ddim', 'dpmpp_2m')
 KINDS = ('rare', 'word', 'random')
 CROPS = ('centre', 'pad')
+METHODS = ('dreambooth', 'textual_inversion', 'prompt_only')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
 OPTIMIZERS = ('adamw', 'adafactor', 'muon')
@@ -65,6 +66,7 @@ RULES = (
     lambda value: bool(value.strip()) and '/' not in value,
     "a word without '/'; it names the run's folder",
   ),
+  _one_of('method', METHODS),
   Rule('seed', lambda value: 0 <= value < 2**31, 'in 0 … 2^31 - 1'),
   Rule(
     'cascade.stages',
@@ -101,6 +103,15 @@ RULES = (
   *(
     Rule(f'{counted}.count', _at_least(1), 'at least 1')
     for counted in ('prior', 'hosts', 'measure*')
+  ),
+  Rule('inversion.num_vectors', _at_least(1), 'at least 1'),
+  Rule(
+    'inversion.templates',
+    lambda value: (
+      bool(value)
+      and all(isinstance(text, str) and '{subject}' in text for text in value)
+    ),
+    "at least one, each with {subject}, such as ('a photo of a {subject}',)",
   ),
   Rule(
     '*.phases',
@@ -211,10 +222,12 @@ def check(config) -> None:
     _check_moments(name, fields)
     _check_microbatches(name, fields)
   _check_hosts(fields)
+  _check_method(fields)
   if fields.get('plan.topology'):
     hardware.parse(fields['plan.topology'])
-  for prompt in fields.get('sample.prompts', ()):
-    _check_template('sample.prompts', prompt, ('subject', 'class_noun'))
+  for path in ('sample.prompts', 'inversion.templates'):
+    for prompt in fields.get(path, ()):
+      _check_template(path, prompt, ('subject', 'class_noun'))
   if 'prior.prompt' in fields:
     _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
   if not fields.get('subject.class_noun', 'dog').strip():
@@ -233,6 +246,24 @@ def _check_nameless(fields: dict) -> None:
         "none; name the class there, such as 'a dog', or set "
         '--config.subject.class_noun=dog'
       )
+
+
+# Method → (the field that it cannot do without, an example).
+_STARTS_FROM = {
+  'textual_inversion': ('subject.class_noun', 'dog'),
+  'prompt_only': ('subject.description', 'white dog with brown ears'),
+}
+
+
+def _check_method(fields: dict) -> None:
+  """Raises UserError if a method lacks the words that it starts from."""
+  method = fields.get('method')
+  needed, example = _STARTS_FROM.get(method, (None, ''))
+  if needed and not fields[needed].strip():
+    raise errors.UserError(
+      f"--config.{needed}='': method={method!r} starts from it; say what the "
+      f'photos show, such as {example!r}.'
+    )
 
 
 def _check_moments(name: str, fields: dict) -> None:

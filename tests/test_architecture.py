@@ -15,7 +15,7 @@ LAYERS = (
   ('__init__', '*.__init__', 'errors', 'rng', 'hosts', 'stop', 'disk'),
   (
     *('workdir', 'validate', 'sharding', 'text.tokenizer', 'text.prompts'),
-    'plan.hardware',
+    *('plan.hardware', 'methods'),
     *('diffusion.*', 'models.*', 'data.images', 'weights.names'),
     'evaluate.metrics',
   ),
@@ -30,7 +30,7 @@ LAYERS = (
   ('train.step',),
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
-    *('export', 'scores'),
+    *('export', 'scores', 'preview', 'invert'),
   ),
   ('pipeline',),
   ('study.*',),
@@ -89,6 +89,7 @@ WITHOUT_JAX = (
     'hosts',
     'workdir',
     'validate',
+    'methods',
     'text.tokenizer',
   ),
   *('text.prompts', 'text.identifiers', 'data.images', 'data.subjects'),

@@ -96,6 +96,9 @@ def test_an_unknown_variant_lists_those_that_exist():
 def test_values_that_cannot_be_meant_are_refused():
   for path, value in {
     'name': 'a/b',
+    'method': 'lora',
+    'inversion.num_vectors': 0,
+    'inversion.templates': ('a photo of a dog',),
     'seed': -1,
     'cascade.stages': ('stage_1', 'stage_3'),
     'cascade.variant': '../x',
@@ -180,6 +183,10 @@ def test_values_that_contradict_each_other_are_refused():
       {'hosts.count': 4, 'hosts.index': 4, 'hosts.coordinator': 'here:1'},
       'hosts.index=4: must be below hosts.count=4',
     ),
+    (
+      {'method': 'prompt_only', 'subject.description': ' '},
+      "subject.description='': method='prompt_only' starts from it",
+    ),
   ):
     config = load('default')
     config.update_from_flattened_dict(values)
@@ -192,6 +199,7 @@ def test_every_field_is_checked_or_free():
   """A new number cannot come without a rule for it."""
   free = {
     *('compilation_cache', 'cascade.path', 'subject.identifier'),
+    'subject.description',
     *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
     *('identifier.seed', 'prior.prompt', 'subject.class_noun'),
     'plan.topology',  # plan.hardware knows them
@@ -207,6 +215,7 @@ def test_every_field_is_checked_or_free():
 
 
 def test_names_equal_those_of_the_code():
+  from dbflax import methods
   from dbflax.data import images
   from dbflax.diffusion import loss, sampler
   from dbflax.models import levels
@@ -214,6 +223,7 @@ def test_names_equal_those_of_the_code():
 
   assert set(validate.SAMPLERS) == {'scheduler', *sampler.SAMPLERS}
   assert validate.OPTIMIZERS == optimizer.KINDS
+  assert validate.METHODS == methods.NAMES
   assert set(validate.REMAT) == levels.REMAT.keys()
   assert validate.WEIGHTINGS == loss.WEIGHTINGS
   assert set(validate.CROPS) == set(images.CROPS)

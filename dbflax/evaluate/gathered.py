@@ -52,11 +52,19 @@ class Group(NamedTuple):
 
 
 def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
-  """What samples.json lists: of every image, the largest that was drawn."""
+  """What samples.json lists: of every image, the largest that was drawn.
+
+  Methods name the subject in words of their own. The judge reads the template,
+  with the class noun for all of them.
+  """
   entries = json.loads((samples / 'samples.json').read_text())
   pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
   return [
-    _group(entry['prompt'], map(pick, entry['images']), subject)
+    Group(
+      entry['prompt'],
+      *read_prompt(entry['template'], subject, [entry['template']]),
+      tuple(map(pick, entry['images'])),
+    )
     for entry in entries
   ]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from dbflax import disk, hosts
 from dbflax.text import prompts as prompts_lib
@@ -32,7 +32,7 @@ _CHECKSUM = hashlib.sha256().digest_size
 
 @functools.cache
 def compiled(encoder: t5.T5Encoder, sharding):
-  """({'params': …}, ids [B, L], mask [B, L]) → states [B, L, D], jitted."""
+  """({'params': …}, ids [B, L], mask [B, L][, vectors]) → states, jitted."""
   return jax.jit(encoder.apply, out_shardings=sharding)
 
 
@@ -54,25 +54,37 @@ def embed(
   *,
   max_length: int = 77,
   batch: int = BATCH,
+  vectors: Float[Array, 'V D'] | None = None,
 ) -> States:
   """The encoder's states of `prompts`, float32 [N, max_length, d_model].
 
-  Equal prompts are encoded once, `batch` at a time.
+  Equal prompts are encoded once, `batch` at a time. `vectors` are what the ids
+  behind the encoder's vocabulary stand for.
+
+  Raises:
+    ValueError: a prompt has such an id, and there is no vector for it.
   """
   cleaned = [prompts_lib.clean_caption(prompt) for prompt in prompts]
   unique = list(dict.fromkeys(cleaned))
   ids, mask = tokenizer.ids(unique, max_length)
+  learned = () if vectors is None else (vectors,)
+  _check_ids(ids, encoder.vocab_size + sum(map(len, learned)))
   _warn_of_cuts(tokenizer, unique, max_length)
   apply = compiled(encoder, _replicated(params))
   states = np.empty((len(unique), max_length, encoder.d_model), np.float32)
   for start in range(0, len(unique), batch):
     # The last batch repeats its last prompt: one shape, one compilation.
     rows = np.minimum(np.arange(start, start + batch), len(unique) - 1)
-    out = np.asarray(apply({'params': params}, ids[rows], mask[rows]))
+    out = np.asarray(apply({'params': params}, ids[rows], mask[rows], *learned))
     kept = states[start : start + batch]
     kept[:] = out[: len(kept)]
   row_of = {prompt: row for row, prompt in enumerate(unique)}
   return states[[row_of[prompt] for prompt in cleaned]]
+
+
+def _check_ids(ids, end: int) -> None:
+  if ids.size and ids.max() >= end:
+    raise ValueError(f'id {ids.max()} has no embedding: there are {end}')
 
 
 def _warn_of_cuts(tokenizer, texts: Sequence[str], max_length: int) -> None:
@@ -100,6 +112,8 @@ def cached(
   `encoder_fn` is not called, so it may load T5 when it is.
 
   Args:
+    weights_fingerprint: names the encoder's weights, and learned vectors if it
+      has such.
     encoder_fn: prompts to states [n, max_length, D], for example `embed`.
 
   Raises:

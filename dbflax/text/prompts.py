@@ -260,10 +260,17 @@ def fill(template: str, identifier: str, class_noun: str) -> str:
   Raises:
     UserError: a brace of the template is unknown.
   """
-  values = {
-    'subject': subject(identifier, class_noun),
-    'class_noun': class_noun.strip(),
-  }
+  named = subject(identifier, class_noun)
+  return fill_subject(template, named, class_noun.strip())
+
+
+def fill_subject(template: str, subject: str, noun: str) -> str:
+  """The prompt of `template`, whatever words stand for the subject.
+
+  Raises:
+    UserError: a brace of the template is unknown.
+  """
+  values = {'subject': subject, 'class_noun': noun}
   try:
     return template.format_map(values)
   except (KeyError, ValueError, IndexError) as error:

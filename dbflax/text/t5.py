@@ -13,7 +13,8 @@ section 2.1). The normalization is root mean square, computed in float32.
 
 Parameter paths are the torch names of the public weights with `.N` written as
 `_N`: `encoder/block_0/layer_0/SelfAttention/q/kernel`. There is no dropout:
-DreamBooth keeps the text encoder frozen.
+the text encoder stays frozen. Ids from `vocab_size` on are those of vectors
+that are not in the table E (Textual Inversion).
 """
 
 import functools
@@ -243,9 +244,15 @@ class T5Encoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, ids: Int[Array, 'B L'], mask: Int[Array, 'B L']
+    self,
+    ids: Int[Array, 'B L'],
+    mask: Int[Array, 'B L'],
+    vectors: Float[Array, 'V D'] | None = None,
   ) -> Float[Array, 'B L D']:
-    """Text states of `ids`; positions with mask 0 are never attended to."""
+    """Text states of `ids`; positions with mask 0 are never attended to.
+
+    Id `vocab_size + v` is row v of `vectors`; without them there is none.
+    """
     shared = nn.Embed(
       self.vocab_size,
       self.d_model,
@@ -266,7 +273,18 @@ class T5Encoder(nn.Module):
       self.layer_norm_epsilon,
       self.dtype,
       name='encoder',
-    )(shared(ids), mask)
+    )(_rows(shared, ids, vectors), mask)
+
+
+def _rows(shared: nn.Embed, ids, vectors) -> Float[Array, 'B L D']:
+  """What the ids stand for: rows of the table, and behind it the vectors."""
+  if vectors is None:
+    return shared(ids)
+  end = shared.num_embeddings
+  # An index out of bounds would be NaN, in the branch not taken too.
+  known = shared(jnp.minimum(ids, end - 1))
+  learned = vectors.astype(known.dtype)[jnp.maximum(ids - end, 0)]
+  return jnp.where((ids >= end)[..., None], learned, known)
 
 
 def from_config(config: Mapping[str, Any], dtype=jnp.float32) -> T5Encoder:

@@ -6,7 +6,9 @@ lacks. A control mark typed in a prompt, such as `</s>`, is read as the
 characters it is written with.
 """
 
+import copy
 import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Sequence
@@ -43,6 +45,7 @@ class Tokenizer:
         'spiece.model of the cascade.'
       ) from error
     self.fingerprint = hashlib.sha256(content).hexdigest()
+    self._word, self._stands_for = (), ()
     self._model = sentencepiece.SentencePieceProcessor()
     try:
       self._model.load_from_serialized_proto(content)
@@ -63,7 +66,20 @@ class Tokenizer:
 
   def encode(self, text: str) -> list[int]:
     """The piece ids of `text`, without end mark or padding."""
-    return self._model.encode(text)
+    ids = self._model.encode(text)
+    return _replaced(ids, self._word, self._stands_for)
+
+  def with_word(self, word: Sequence[int], ids: Sequence[int]) -> 'Tokenizer':
+    """A copy that reads the pieces `word`, wherever they stand, as `ids`.
+
+    A pseudo-word: it is typed as a word, and means ids that the vocabulary
+    need not have. The copy's fingerprint is another.
+    """
+    other = copy.copy(self)
+    other._word, other._stands_for = tuple(word), tuple(ids)
+    key = json.dumps([self.fingerprint, other._word, other._stands_for])
+    other.fingerprint = hashlib.sha256(key.encode()).hexdigest()
+    return other
 
   def decode(self, ids: Sequence[int]) -> str:
     """The text of `ids`; control marks vanish."""
@@ -88,3 +104,14 @@ class Tokenizer:
       ids[row, : len(sequence)] = sequence
       mask[row, : len(sequence)] = 1
     return ids, mask
+
+
+def _replaced(ids: list[int], old: tuple, new: tuple) -> list[int]:
+  """`ids` with every run of `old` made `new`; an empty `old` is nowhere."""
+  out, n = [], 0
+  while n < len(ids):
+    if old and tuple(ids[n : n + len(old)]) == old:
+      out, n = [*out, *new], n + len(old)
+    else:
+      out, n = [*out, ids[n]], n + 1
+  return out

@@ -176,7 +176,7 @@ def compile_programs(
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
 
   def apply(state, grads):
-    return _apply_gradients(state, grads, optimizer, ema_decay)
+    return apply_gradients(state, grads, optimizer, ema_decay)
 
   gradient = jax.jit(gradient, out_shardings=(shardings.params, replicated))
   return Programs(
@@ -199,7 +199,7 @@ def _mean(grad, zeros, parts):
   return grads, jax.tree.map(jnp.mean, losses)
 
 
-def _apply_gradients(
+def apply_gradients(
   state: state_lib.State, grads, optimizer, ema_decay: float
 ) -> tuple[state_lib.State, jax.Array]:
   """(next state, gradient norm); if that is not finite, only the step moves."""

@@ -56,14 +56,34 @@ def test_a_folder_for_each_prompt(tmp_path):
 
 
 def test_of_a_run_the_largest_pictures_are_scored(tmp_path):
-  entry = {
-    'prompt': 'a zk dog',
-    'images': [{'stage_2': '2/0.png', 'stage_1': '1/0.png'}],
-  }
-  (tmp_path / 'samples.json').write_text(json.dumps([entry]))
-  [group] = gathered.of_run(tmp_path, DOG)
+  [group] = _of_run(tmp_path, DOG, 'a zk dog', 'a {subject}')
   assert group.files == (tmp_path / '2/0.png',)
   assert group.says == 'a dog' and not group.of_class
+
+
+def _of_run(folder, subject, prompt, template):
+  images = [{'stage_2': '2/0.png', 'stage_1': '1/0.png'}]
+  entry = {'prompt': prompt, 'template': template, 'images': images}
+  (folder / 'samples.json').write_text(json.dumps([entry]))
+  return gathered.of_run(folder, subject)
+
+
+@pytest.mark.parametrize(
+  ('prompt', 'template', 'subject', 'says', 'of_class'),
+  [
+    ('a zk in the snow', 'a {subject} in the snow', DOG, None, False),
+    ('an orange dog', 'a {subject}', NAMELESS, 'a dog', False),
+    ('a dog', 'a {class_noun}', NAMELESS, 'a dog', True),
+    ('a dog', 'a dog', NAMELESS, 'a dog', True),
+    ('a zk dog', 'a zk dog', DOG, 'a dog', False),
+  ],
+)
+def test_whatever_stands_for_the_subject_judges_read_the_class_noun(
+  tmp_path, prompt, template, subject, says, of_class
+):
+  [group] = _of_run(tmp_path, subject, prompt, template)
+  assert group.says == (says or 'a dog in the snow')
+  assert (group.prompt, group.of_class) == (prompt, of_class)
 
 
 def test_folders_that_cannot_be_meant_are_told(tmp_path):

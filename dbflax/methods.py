@@ -1,0 +1,93 @@
+"""The methods that the paper compares (its Table 1), and where they differ.
+
+    dreambooth         stages are fine-tuned; {subject} is "zk dog"
+    textual_inversion  vectors of the frozen text encoder's input are learned
+                       (Gal et al., arXiv 2208.01618), nothing else; {subject}
+                       is "zk", a word that is read as these vectors
+    prompt_only        nothing is trained; {subject} is a description
+
+Everything here is a function of the config.
+"""
+
+import re
+
+from dbflax import errors
+from dbflax.text import prompts
+
+DREAMBOOTH, INVERSION, PROMPT_ONLY = NAMES = (
+  *('dreambooth', 'textual_inversion', 'prompt_only'),
+)
+# The step that learns vectors, its folder, and its section of the config.
+STEP = 'inversion'
+
+_ARTICLE = re.compile(r'(an?|the) ', re.IGNORECASE)
+_BEFORE = re.compile(r'\b(a) (?=\{subject\})', re.IGNORECASE)
+
+
+def trained(config) -> tuple[str, ...]:
+  """The steps that train, in their order."""
+  if config.method == DREAMBOOTH:
+    return tuple(n for n in config.cascade.stages if config[n].train)
+  return (STEP,) if config.method == INVERSION else ()
+
+
+def draws_prior(config) -> bool:
+  """Whether class images are drawn, for prior preservation."""
+  return (
+    config.method == DREAMBOOTH
+    and config.prior.weight > 0
+    and config.stage_1.train
+  )
+
+
+def subject(config, identifier: str) -> str:
+  """The words that stand for the subject in prompts."""
+  if config.method == DREAMBOOTH:
+    return f'{identifier} {config.subject.class_noun}'
+  if config.method == INVERSION:
+    return identifier
+  return _ARTICLE.sub('', config.subject.description.strip(), count=1)
+
+
+def fill(config, template: str, identifier: str) -> str:
+  """The prompt of a template: "a photo of a zk dog", or "… an orange dog"."""
+  noun = config.subject.class_noun
+  if config.method == DREAMBOOTH:
+    return prompts.fill(template, identifier, noun)
+  words = subject(config, identifier)
+  if config.method == PROMPT_ONLY and words[0] in 'aeiou':
+    template = _BEFORE.sub(r'\1n ', template)
+  return prompts.fill_subject(template, words, noun)
+
+
+def check_mode(config, mode: str) -> None:
+  """Raises UserError if a mode has nothing to do with the method."""
+  for methods, modes, reason in _UNFIT:
+    if config.method in methods and mode in modes:
+      raise errors.UserError(
+        f"--mode={mode} is not for method='{config.method}': {reason}"
+      )
+
+
+_UNFIT = (
+  (
+    (INVERSION, PROMPT_ONLY),
+    ('prior',),
+    "it uses no class images; they are 'dreambooth''s.",
+  ),
+  (
+    (INVERSION, PROMPT_ONLY),
+    ('plan',),
+    "plans are made of 'dreambooth' alone, which needs the most.",
+  ),
+  (
+    (PROMPT_ONLY,),
+    ('identifier',),
+    'it has no identifier, but subject.description.',
+  ),
+  (
+    (PROMPT_ONLY,),
+    ('export',),
+    'it trains nothing; the cascade is what cascade.path names.',
+  ),
+)

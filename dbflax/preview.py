@@ -1,0 +1,33 @@
+"""A small grid of pictures while something is trained."""
+
+import jax
+import numpy as np
+
+from dbflax import hosts, rng
+from dbflax import job as job_lib
+from dbflax.data import images
+
+
+def draw(
+  job: job_lib.Job, name: str, examples, null_text, folder, params, step
+) -> None:
+  """A grid while training; for super-resolution: lower image, output, photo."""
+  count = job.config.sample.batch
+  root = jax.random.key(job.config.seed)
+  keys = jax.vmap(lambda i: rng.key(root, 'preview', i))(np.arange(count))
+  text = np.broadcast_to(examples.text, (count, *examples.text.shape))
+  if examples.low is None:
+    drawn = job.samplers[name](params, text, null_text, keys)
+    tiles = hosts.whole(drawn)
+  else:
+    index = np.arange(count) % len(examples.low)
+    low = examples.low[index]
+    drawn = job.samplers[name](params, text, null_text, keys, low)
+    scale = examples.image.shape[1] // low.shape[1]
+    enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
+    tiles = np.stack([enlarged, hosts.whole(drawn), examples.image[index]], 1)
+    tiles = tiles.reshape(-1, *examples.image.shape[1:])
+  columns = count if examples.low is None else 3
+  if hosts.is_first():
+    grid = images.grid(images.to_uint8(tiles), columns)
+    images.save_png(folder / 'samples' / f'{step:06d}.png', grid)

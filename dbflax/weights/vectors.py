@@ -1,0 +1,49 @@
+"""The vectors of Textual Inversion, in the layout of diffusers.
+
+    learned_embeds.safetensors     {'<zk>': [V, D]}
+
+`load_textual_inversion` of diffusers reads it into pipelines that have one.
+"""
+
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from jaxtyping import Float
+
+from dbflax import disk, errors
+
+# The file that diffusers looks for in a folder.
+FILE = 'learned_embeds.safetensors'
+
+
+def token(word: str) -> str:
+  """How a pseudo-word is written in the file, and for diffusers."""
+  return f'<{word}>'
+
+
+def write(
+  folder: pathlib.Path, word: str, vectors: Float[np.ndarray, 'V D']
+) -> None:
+  """Writes what a pseudo-word stands for, whole or not at all."""
+  tensors = {token(word): np.ascontiguousarray(vectors, np.float32)}
+  with disk.atomic_path(folder / FILE) as partial:
+    # transformers refuses a file without this entry.
+    safetensors.numpy.save_file(tensors, partial, {'format': 'pt'})
+
+
+def read(folder: pathlib.Path) -> Float[np.ndarray, 'V D']:
+  """The vectors of the only word in a folder's file.
+
+  Raises:
+    UserError: the file is missing or damaged.
+  """
+  try:
+    [(_, vectors)] = safetensors.numpy.load_file(folder / FILE).items()
+  except (safetensors.SafetensorError, ValueError, OSError) as error:
+    raise errors.UserError(
+      f'{folder / FILE} holds no learned vectors ({error}); --mode=train '
+      'learns them.'
+    ) from error
+  return vectors
