@@ -6,6 +6,7 @@
     unet/  scheduler/           stage_1
     stage_2/, stage_3/          an IFSuperResolutionPipeline each, which takes
                                 its prompt's embedding from the first
+    learned_embeds.safetensors  of Textual Inversion, whose cascade is as it was
 
 `IFPipeline.from_pretrained(folder)` runs what was trained, and
 `--config.cascade.path=folder` reads it back. Configurations are copied byte by
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import jax.numpy as jnp
 
 from dbflax import cascade, disk, pretrained
-from dbflax.weights import diffusers, files
+from dbflax.weights import diffusers, files, vectors
 
 # Components that a pipeline may have and ours has not.
 _NONE = [None, None]
@@ -33,6 +34,7 @@ def write(
   *,
   dtype: str = 'float32',
   text_encoder: bool = True,
+  learned: pathlib.Path | None = None,
 ) -> None:
   """Writes a cascade.
 
@@ -43,7 +45,11 @@ def write(
     dtype: of the tuned weights in the file, such as 'float16'.
     text_encoder: False leaves the text encoder and the tokenizer out, for
       users who have them; T5-XXL takes more room than all else.
+    learned: a folder with learned vectors, which are put in.
   """
+  if learned:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(learned / vectors.FILE, folder / vectors.FILE)
   if text_encoder:
     source = model.folders['text_encoder']
     _copy_small(source / 'tokenizer', folder / 'tokenizer')
@@ -69,35 +75,55 @@ def card(
   photos: str,
   prompt: str,
   sampling: Mapping[str, cascade.Sampling],
+  *,
+  learned: bool = False,
 ) -> str:
   """README.md of an export: how to draw the subject with diffusers.
 
   Args:
-    subject: what names it, such as 'zk dog'.
+    subject: what names it, such as 'zk dog', or the tokens of learned vectors.
     photos: whose photos it was trained on.
     prompt: an example.
     sampling: stage → how the run samples it, from the lowest.
+    learned: the folder has vectors, and the cascade is as it was.
   """
+  about = _LEARNED if learned else _TUNED
   return _CARD.format(
     subject=subject,
-    photos=photos,
+    about=about.format(subject=subject, photos=photos),
+    imports='import safetensors.torch\n' if learned else '',
+    words=_ADD_WORDS if learned else '',
     prompt=prompt,
     stages='\n'.join(_call(*item) for item in sampling.items()),
   )
 
 
+_TUNED = """A cascade that dbflax fine-tuned on {photos}: to it, “{subject}”
+means that subject."""
+_LEARNED = """A cascade as it was, and vectors that dbflax learned from {photos}
+by Textual Inversion: with them, “{subject}” means that subject."""
+# IF's pipelines have no `load_textual_inversion`.
+_ADD_WORDS = """
+file = safetensors.torch.load_file('learned_embeds.safetensors')
+[(word, vectors)] = file.items()
+words = [word, *(f'{word}_{n}' for n in range(1, len(vectors)))]
+tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
+tokenizer.add_tokens(words)
+encoder.resize_token_embeddings(max(len(tokenizer), encoder.config.vocab_size))
+ids = tokenizer.convert_tokens_to_ids(words)
+encoder.get_input_embeddings().weight.data[ids] = vectors
+"""
 _CARD = """# {subject}
 
-A cascade that dbflax fine-tuned on {photos}: to it, “{subject}” means that
-subject. In this folder, with diffusers:
+{about} In this folder, with diffusers:
 
 ```python
-import torch
+{imports}import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline
 
 one_type = {{'torch_dtype': torch.float32}}
 pipeline = IFPipeline.from_pretrained('.', **one_type)
-text, empty = pipeline.encode_prompt({prompt!r})
+{words}text, empty = pipeline.encode_prompt({prompt!r})
 given = {{'prompt_embeds': text, 'negative_prompt_embeds': empty}}
 {stages}
 image[0].save('image.png')

@@ -43,7 +43,7 @@ def draws_prior(config) -> bool:
 def subject(config, identifier: str) -> str:
   """The words that stand for the subject in prompts."""
   if config.method == DREAMBOOTH:
-    return f'{identifier} {config.subject.class_noun}'
+    return prompts.subject(identifier, config.subject.class_noun)
   if config.method == INVERSION:
     return identifier
   return _ARTICLE.sub('', config.subject.description.strip(), count=1)

@@ -34,9 +34,10 @@ from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
+from dbflax.text import prompts
 from dbflax.train import finetune, measure
 from dbflax.train import pretrain as pretrain_lib
-from dbflax.weights import diffusers, lora
+from dbflax.weights import diffusers, lora, vectors
 
 _log = logging.getLogger(__name__)
 _OF_TRAINING = {
@@ -89,7 +90,7 @@ def evaluate(config, work: workdir_lib.Workdir) -> None:
 
 
 def export(config, work: workdir_lib.Workdir) -> None:
-  """Writes the fine-tuned cascade for diffusers; trains first if need be."""
+  """Writes what was trained for diffusers; trains first if need be."""
   _export(_trained(config, work))
   print(f'Export: {work.export}')
 
@@ -262,18 +263,25 @@ def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
 
 
 def _export(job: job_lib.Job) -> None:
-  """The fine-tuned cascade, in the layout of diffusers."""
+  """The cascade that was trained, in the layout of diffusers."""
   config = job.config
   sampling = {name: job_lib.sampling(config, name) for name in job.model.stages}
+  learned, words = None, job.subject
+  if config.method == methods.INVERSION:
+    learned = job.work.stage(methods.STEP)
+    count = config.inversion.num_vectors
+    words = ' '.join(vectors.tokens(words, count))
   card = export_lib.card(
-    job.subject,
+    words,
     config.subject.photos,
-    job.prompts()[0],
+    prompts.fill_subject(config.sample.prompts[0], words, job.noun),
     sampling,
+    learned=learned is not None,
   )
 
   def build(folder):
-    export_lib.write(folder, job.model, _tuned(job), **config.export.to_dict())
+    options = {**config.export.to_dict(), 'learned': learned}
+    export_lib.write(folder, job.model, _tuned(job), **options)
     disk.atomic_write(folder / 'README.md', card.encode())
 
   job.step('export', inputs.export(job), build, together=False)

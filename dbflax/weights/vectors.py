@@ -18,16 +18,16 @@ from dbflax import disk, errors
 FILE = 'learned_embeds.safetensors'
 
 
-def token(word: str) -> str:
-  """How a pseudo-word is written in the file, and for diffusers."""
-  return f'<{word}>'
+def tokens(word: str, count: int) -> list[str]:
+  """How diffusers writes a pseudo-word of so many vectors: <zk> <zk>_1 …"""
+  return [f'<{word}>', *(f'<{word}>_{n}' for n in range(1, count))]
 
 
 def write(
   folder: pathlib.Path, word: str, vectors: Float[np.ndarray, 'V D']
 ) -> None:
   """Writes what a pseudo-word stands for, whole or not at all."""
-  tensors = {token(word): np.ascontiguousarray(vectors, np.float32)}
+  tensors = {tokens(word, 1)[0]: np.ascontiguousarray(vectors, np.float32)}
   with disk.atomic_path(folder / FILE) as partial:
     # transformers refuses a file without this entry.
     safetensors.numpy.save_file(tensors, partial, {'format': 'pt'})

@@ -10,6 +10,7 @@ import pytest
 from dbflax import cascade, export, main, pretrained
 from dbflax.text import embed
 from dbflax.weights import diffusers as diffusers_files
+from dbflax.weights import vectors
 
 torch = pytest.importorskip('torch', reason='parity needs torch')
 diffusers = pytest.importorskip('diffusers', reason='parity needs diffusers')
@@ -187,3 +188,32 @@ def test_the_readme_of_an_export_can_be_followed(tiny_export, monkeypatch):
   drawn = {}
   exec(code, drawn)
   assert [image.size for image in drawn['image']] == [(64, 64)]
+
+
+def test_the_readme_of_learned_vectors_can_be_followed(tmp_path, monkeypatch):
+  """diffusers' encoder, with the vectors put in, gives the states of ours."""
+  model = pretrained.load('tiny', ('stage_1',))
+  learned = np.random.default_rng(0).normal(size=(2, 96)).astype(np.float32)
+  vectors.write(tmp_path / 'inversion', 'zk', learned)
+  words = ' '.join(vectors.tokens('zk', 2))
+  folder = tmp_path / 'export'
+  export.write(folder, model, {'stage_1': None}, learned=tmp_path / 'inversion')
+  sampling = {'stage_1': cascade.Sampling('ancestral', 2, 3.0)}
+  prompt = f'a photo of a {words} on the beach'
+  readme = export.card(words, 'toybox:dog', prompt, sampling, learned=True)
+  monkeypatch.chdir(folder)
+  drawn = {}
+  exec(readme.partition('```python\n')[2].partition('```')[0], drawn)
+  first = model.encoder.vocab_size
+  tokenizer = model.tokenizer.with_word(
+    model.tokenizer.encode('zk'), [first, first + 1]
+  )
+  ours = embed.embed(
+    model.encoder,
+    pretrained.load_params(model, 'text_encoder'),
+    tokenizer,
+    ['a photo of a zk on the beach'],
+    vectors=vectors.read(tmp_path / 'inversion'),
+  )
+  np.testing.assert_allclose(drawn['text'].detach(), ours, atol=1e-4)
+  assert [image.size for image in drawn['image']] == [(16, 16)]

@@ -109,3 +109,22 @@ def test_buckets_equal_transformers():
     expected = bucket(torch.tensor(distance), True, buckets, furthest)
     ours = t5.relative_position_bucket(distance, buckets, furthest)
     np.testing.assert_array_equal(ours, expected.numpy())
+
+
+def test_vectors_equal_rows_of_inputs_embeds():
+  """Ids behind the vocabulary, against transformers' `inputs_embeds`."""
+  config = _config('square')
+  model, (ids, mask) = _reference(config), _inputs(12)
+  vectors = np.random.default_rng(1).normal(size=(3, 32)).astype(np.float32)
+  rows = model.shared.weight.detach().numpy()[ids]
+  places = [(0, 2, 0), (0, 3, 1), (1, 1, 2), (2, 0, 1)]
+  for b, n, v in places:
+    ids[b, n], rows[b, n] = config['vocab_size'] + v, vectors[v]
+  with torch.no_grad():
+    expected = model(
+      inputs_embeds=torch.tensor(rows), attention_mask=torch.tensor(mask)
+    ).last_hidden_state.numpy()
+  states = jax.jit(t5.from_config(config).apply)(
+    {'params': _flax_params(model)}, ids, mask, vectors
+  )
+  np.testing.assert_allclose(states, expected, atol=1e-4, rtol=1e-4)

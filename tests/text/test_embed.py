@@ -149,3 +149,49 @@ def test_states_of_another_length_are_refused(tmp_path, spy, tokenizer):
   with pytest.raises(ValueError, match='of 13 tokens'):
     embed.cached(tmp_path, 'w', spy, tokenizer, _PROMPTS, max_length=13)
   assert not list(tmp_path.iterdir())
+
+
+# --- Vectors that are not in the table ---------------------------------------
+
+
+@pytest.fixture(scope='module')
+def with_word(tokenizer, encoder):
+  """Reads 'zk' as the first two ids behind the encoder's table."""
+  first = encoder.vocab_size
+  return tokenizer.with_word(tokenizer.encode('zk'), [first, first + 1])
+
+
+def _table_rows(params, ids):
+  return np.asarray(params['shared']['embedding'])[np.array(ids)]
+
+
+def test_vectors_stand_for_words(encoder, params, tokenizer, with_word):
+  """With the vectors of two words, a pseudo-word says what they say."""
+  words = tokenizer.encode('happy dog')
+  assert len(words) == 2
+  states = embed.embed(
+    encoder,
+    params,
+    with_word,
+    ['a zk in the snow', 'a cat'],
+    max_length=_LENGTH,
+    vectors=_table_rows(params, words),
+  )
+  expected = embed.embed(
+    encoder,
+    params,
+    tokenizer,
+    ['a happy dog in the snow', 'a cat'],
+    max_length=_LENGTH,
+  )
+  np.testing.assert_allclose(states, expected, atol=1e-6)
+
+
+def test_a_word_without_vectors_is_an_error(encoder, params, with_word):
+  draw = lambda **options: embed.embed(
+    encoder, params, with_word, ['a zk'], max_length=_LENGTH, **options
+  )
+  with pytest.raises(ValueError, match='has no embedding'):
+    draw()
+  with pytest.raises(ValueError, match='has no embedding'):
+    draw(vectors=np.zeros((1, 16), np.float32))

@@ -1,11 +1,13 @@
 """Tokenizer truths, on T5's own vocabulary and on broken files."""
 
 import hashlib
+import pathlib
 
 import numpy as np
 import pytest
 import sentencepiece
 
+import dbflax
 from dbflax import errors
 from dbflax.text import tokenizer as tokenizer_lib
 
@@ -93,3 +95,40 @@ def test_a_vocabulary_of_another_kind_is_refused(tmp_path):
     )
   with pytest.raises(errors.UserError, match='give a T5 vocabulary'):
     tokenizer_lib.Tokenizer(path)
+
+
+# --- A pseudo-word, on toybox's vocabulary, which is always there. -----------
+
+
+@pytest.fixture(scope='module')
+def plain():
+  return tokenizer_lib.Tokenizer(
+    pathlib.Path(dbflax.__file__).parent
+    / 'assets/toybox/tokenizer/spiece.model'
+  )
+
+
+@pytest.mark.parametrize('word', ['zk', 'qsd zk'])
+@pytest.mark.parametrize('count', [1, 3])
+def test_a_pseudo_word_is_read_as_other_ids(plain, word, count):
+  """Wherever it stands, and as many as wanted; nothing else changes."""
+  ids = list(range(5000, 5000 + count))
+  other = plain.with_word(plain.encode(word), ids)
+  before, after = plain.encode('a photo of a'), plain.encode('on the beach')
+  assert other.encode(f'a photo of a {word} on the beach') == [
+    *before,
+    *ids,
+    *after,
+  ]
+  assert other.encode(f'{word} {word}') == ids * 2
+  assert other.encode('a photo of a dog') == plain.encode('a photo of a dog')
+  found, mask = other.ids([f'a {word}'], 8)
+  assert mask.sum() == len(plain.encode('a')) + count + 1
+  assert found[0, mask.sum() - 1] == tokenizer_lib.EOS
+
+
+def test_a_pseudo_word_makes_another_tokenizer(plain):
+  zk = plain.encode('zk')
+  other, third = plain.with_word(zk, [5000]), plain.with_word(zk, [5000, 5001])
+  assert len({plain.fingerprint, other.fingerprint, third.fingerprint}) == 3
+  assert plain.encode('zk') == zk
