@@ -155,7 +155,9 @@ def _inversion() -> ml_collections.ConfigDict:
   # Photos per step.
   inversion.batch = 4
   # Peak learning rate of AdamW. What is right goes with the size of the
-  # encoder's embeddings.
+  # encoder's embeddings (in toybox's a number is 1.03 large, as a root mean
+  # square). Of its dog, the base's loss is 0.01675 with the word 'dog', 0.01663
+  # with 'orange dog', and 0.01631 with what 600 such steps have learned.
   inversion.learning_rate = 2e-2
   # Steps over which the learning rate rises from 0.
   inversion.warmup = 10

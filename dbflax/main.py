@@ -23,10 +23,10 @@ Options:
       run         all of it (the default)
       identifier  only print identifier candidates with their token ids
       prior       up to the class images
-      train       up to the fine-tuned stages
+      train       up to the fine-tuned stages, or learned vectors
       sample      up to the samples
       evaluate    score the samples, or any system's pictures
-      export      write the fine-tuned cascade as diffusers reads it
+      export      write what was trained as diffusers reads it
       plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
       study       compare ways to do it, over subjects (configs/studies/)
