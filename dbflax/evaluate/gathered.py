@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dbflax import errors
+from dbflax import disk, errors
 from dbflax.data import images
 
 
@@ -49,6 +49,21 @@ class Group(NamedTuple):
   def load(self) -> list[np.ndarray]:
     """uint8 [H, W, 3] of every picture."""
     return [images.load(path) for path in self.files]
+
+
+def unfinished(root: pathlib.Path) -> str:
+  """The first step of a run that is missing for `of_workdir`; '' if none."""
+  steps = ('identifier', 'photos', 'samples')
+  missing = [s for s in steps if not (root / s / disk.MANIFEST).exists()]
+  return missing[0] if missing else ''
+
+
+def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:
+  """(samples, photos) of a finished run; photos are uint8 [H, W, 3]."""
+  who = json.loads((root / 'identifier/identifier.json').read_text())
+  subject = Subject(who['text'], who['class_noun'])
+  photos = images.list_photos(root / 'photos')
+  return of_run(root / 'samples', subject), [*map(images.load, photos)]
 
 
 def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:

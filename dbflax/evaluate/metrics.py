@@ -8,6 +8,9 @@ from jaxtyping import Float, Int
 
 from dbflax import rng
 
+# (pictures [P, H, W, 3], others [P, H, W, 3]) → the distance of each pair.
+Distance = Callable[[np.ndarray, np.ndarray], Float[np.ndarray, ' P']]
+
 
 def auc(
   positive: Float[np.ndarray, ' P'], negative: Float[np.ndarray, ' N']
@@ -81,41 +84,63 @@ def agreement(
   return np.einsum('nd,nd->n', a, b)
 
 
-def diversity(
-  groups: Sequence[Sequence[np.ndarray]],
-  distance: Callable[[np.ndarray, np.ndarray], Float[np.ndarray, ' P']],
+def distances(
+  pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+  distance: Distance,
   batch: int = 16,
-) -> float | None:
-  """DIV: the mean distance of two pictures of one prompt; None without pairs.
+) -> Float[np.ndarray, ' N']:
+  """The distance of each of N pairs of pictures [H, W, 3], all of one size.
 
   Args:
-    groups: pictures [H, W, 3] of each prompt, all of one size.
-    distance: (pictures [P, H, W, 3], others) → distances; P is always `batch`,
-      so that one program serves.
+    pairs: the pictures.
+    distance: is given `batch` pairs each time, so that one program serves.
     batch: pairs compared at once.
-
-  Returns:
-    The mean over prompts of the mean over their pairs.
   """
-  pairs = [
-    (group, a, b)
-    for group, pictures in enumerate(groups)
-    for a, b in itertools.combinations(pictures, 2)
-  ]
-  if not pairs:
-    return None
-  group, one, other = zip(*pairs, strict=True)
   found = []
   for start in range(0, len(pairs), batch):
     index = np.minimum(np.arange(start, start + batch), len(pairs) - 1)
-    pick = lambda pictures, index=index: np.stack([pictures[i] for i in index])
-    found.append(distance(pick(one), pick(other)))
-  found, group = np.concatenate(found)[: len(pairs)], np.array(group)
-  return float(np.mean([found[group == g].mean() for g in np.unique(group)]))
+    one, other = zip(*(pairs[i] for i in index), strict=True)
+    found.append(distance(np.stack(one), np.stack(other)))
+  return np.concatenate(found)[: len(pairs)] if found else np.zeros(0)
+
+
+def diversity(
+  groups: Sequence[Sequence[np.ndarray]], distance: Distance, batch: int = 16
+) -> Float[np.ndarray, ' G']:
+  """DIV of each prompt: the mean distance of two of its pictures.
+
+  Args:
+    groups: pictures [H, W, 3] of each prompt, all of one size.
+    distance, batch: as of `distances`.
+
+  Returns:
+    One value of each prompt; NaN of one that has no two pictures.
+  """
+  paired = [[*itertools.combinations(pictures, 2)] for pictures in groups]
+  found = distances(
+    [pair for pairs in paired for pair in pairs], distance, batch
+  )
+  ends = np.cumsum([len(pairs) for pairs in paired])[:-1]
+  parts = np.split(found, ends)
+  return np.array([part.mean() if len(part) else np.nan for part in parts])
+
+
+def nearest_other(distance: Float[np.ndarray, ' P'], count: int) -> float:
+  """The mean over `count` pictures of the distance to the nearest other one.
+
+  Args:
+    distance: of the P pairs, in the order of `itertools.combinations`.
+    count: of the pictures, two or more.
+  """
+  square = np.full((count, count), np.inf)
+  i, j = np.triu_indices(count, 1)
+  square[i, j] = square[j, i] = distance
+  return float(square.min(1).mean())
 
 
 def bootstrap(
   values: Sequence[float],
+  weights: Sequence[float] | None = None,
   *,
   seed: int = 0,
   draws: int = 10_000,
@@ -124,17 +149,21 @@ def bootstrap(
   """The percentile bootstrap's interval of the mean; None of less than two.
 
   Args:
-    values: one of each subject: subjects are what is drawn anew, since
-      pictures of one subject are no independent evidence.
+    values: one of each subject, or of each prompt of one subject: these are
+      drawn anew, since pictures that share one are no independent evidence.
+    weights: of the values in the mean, such as how many pictures each stands
+      for; None is all alike.
     seed: of the draws.
-    draws: how many sets of subjects are drawn, with replacement.
+    draws: how many sets of values are drawn, with replacement.
     confidence: share of the means that lie in the interval.
   """
   if len(values) < 2:
     return None
   draw = rng.numpy(seed, 'bootstrap')
   index = draw.integers(len(values), size=(draws, len(values)))
-  means = np.asarray(values, np.float64)[index].mean(1)
+  weights = np.ones(len(values)) if weights is None else np.asarray(weights)
+  total = (weights * np.asarray(values, np.float64))[index].sum(1)
+  means = total / weights[index].sum(1)
   tail = (1 - confidence) / 2
   low, high = np.quantile(means, (tail, 1 - tail))
   return float(low), float(high)

@@ -7,15 +7,29 @@
                       better, the class was not replaced by the subject
     DIV               mean LPIPS of two samples of one prompt
 
+and of its three failure modes. The first, a wrong context, is a low
+prompt_fidelity, or with toybox's oracle a low prompt_fidelity/place:
+
+    subject_fidelity/spread  standard deviation over prompts of their mean
+                      subject_fidelity: context and appearance are entangled.
+                      What prompts ask for (a painting, another colour) is part
+                      of it, so only runs of the same prompts can be compared
+    nearest_photo     mean cosine of a sample and its nearest photo; overfitted
+                      samples repeat photos, and are nearer to one than photos
+                      are to each other (photos/nearest)
+    photo_distance    mean LPIPS of a sample and its nearest photo, likewise
+                      (photos/distance)
+
 Every figure belongs to the network that made it and says nothing beside that
 of another. Prompts are compared without the identifier, which no network knows.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dbflax.data import images
 from dbflax.evaluate import features, gathered, lpips, metrics
@@ -27,16 +41,33 @@ LPIPS_SIDE = 256
 Figures = dict[str, float]
 
 
+class Nearest(NamedTuple):
+  """The nearest photo of each of N samples of the subject, in their order.
+
+  Attributes:
+    photo: which one.
+    value: cosine, or LPIPS, of sample and photo.
+  """
+
+  photo: Int[np.ndarray, ' N']
+  value: Float[np.ndarray, ' N']
+
+
 class Scored(NamedTuple):
   """The figures of one network.
 
   Attributes:
     figures: those that it can make of these pictures.
     prompts: of every prompt of the subject, {prompt: {figure: value}}.
+    intervals: {figure: its 95 % interval}, by bootstrap over prompts; those of
+      pictures of one prompt, and of photos, have none.
+    nearest: photos by samples.
   """
 
   figures: Figures
   prompts: dict[str, Figures]
+  intervals: dict[str, tuple[float, float]]
+  nearest: Nearest
 
 
 def score(
@@ -46,56 +77,105 @@ def score(
 ) -> Scored:
   """All figures of one network, about pictures of one subject."""
   real = network.embed(photos)
-  figures = {}
-  if len(photos) > 1:
-    figures['photos'] = metrics.self_similarity(real)
-  ours = [group for group in groups if not group.of_class]
-  each = _of_pictures(network, ours, real)
-  figures |= _means(each)
-  if of_class := _load([group for group in groups if group.of_class]):
-    figures['PRES'] = metrics.similarity(network.embed(of_class), real)
-  ends = np.cumsum([len(group.files) for group in ours])[:-1]
-  parts = {name: np.split(values, ends) for name, values in each.items()}
-  prompts = {
-    group.prompt: _means({name: part[n] for name, part in parts.items()})
-    for n, group in enumerate(ours)
-  }
-  return Scored(figures, prompts)
-
-
-def _of_pictures(network, groups, real) -> dict[str, Float[np.ndarray, ' N']]:
-  """{figure: its value for each picture of the groups}; NaN is unknown."""
-  seen = network.look(_load(groups))
-  found = {'subject_fidelity': (network.vectors(seen) @ real.T).mean(1)}
+  ours, of_class = _subject(groups), [g for g in groups if g.of_class]
+  seen = network.look(_load(ours))
+  cosine = network.vectors(seen) @ real.T
+  nearest = Nearest(cosine.argmax(1), cosine.max(1))
+  each = {'subject_fidelity': cosine.mean(1), 'nearest_photo': nearest.value}
   if network.fit:
-    says = [group.says for group in groups for _ in group.files]
-    found |= network.fit(seen, says)
-  return found
+    says = [group.says for group in ours for _ in group.files]
+    each |= network.fit(seen, says)
+  means, *rest = _over(ours, _by_prompt(ours, each))
+  figures = _of_photos(real) | means | _spread(rest[0])
+  if of_class:
+    figures['PRES'] = metrics.similarity(network.embed(_load(of_class)), real)
+  return Scored(figures, *rest, nearest)
+
+
+def score_looks(
+  groups: Sequence[gathered.Group], photos: features.Pictures
+) -> Scored:
+  """The figures of LPIPS: DIV, if a prompt has two pictures, and distances.
+
+  Raises:
+    UserError: the package of LPIPS is not installed.
+  """
+  ours = _subject(groups)
+  shown = [[_for_lpips(picture) for picture in g.load()] for g in ours]
+  real = [_for_lpips(photo) for photo in photos]
+  flat = [picture for pictures in shown for picture in pictures]
+  pairs = [*itertools.product(flat, real)]
+  distance = metrics.distances(pairs, lpips.distance).reshape(len(flat), -1)
+  nearest = Nearest(distance.argmin(1), distance.min(1))
+  # One value of each prompt: however many pictures it has, it counts once.
+  diversity = metrics.diversity(shown, lpips.distance)
+  each = {'DIV': np.split(diversity, len(ours))}
+  each |= _by_prompt(ours, {'photo_distance': nearest.value})
+  figures, *rest = _over(ours, each)
+  if len(real) > 1:
+    pairs = [*itertools.combinations(real, 2)]
+    among = metrics.distances(pairs, lpips.distance)
+    figures['photos/distance'] = metrics.nearest_other(among, len(real))
+  return Scored(figures, *rest, nearest)
+
+
+def _subject(groups: Sequence[gathered.Group]) -> list[gathered.Group]:
+  return [group for group in groups if not group.of_class]
 
 
 def _load(groups: Sequence[gathered.Group]) -> list[np.ndarray]:
   return [picture for group in groups for picture in group.load()]
 
 
-def _means(each: dict[str, np.ndarray]) -> Figures:
-  """The mean of each figure over the pictures that it is known of, if any."""
-  known = {name: values[~np.isnan(values)] for name, values in each.items()}
-  return {name: float(v.mean()) for name, v in known.items() if len(v)}
+def _for_lpips(picture: np.ndarray) -> Float[np.ndarray, 'S S 3']:
+  square = images.square(picture)
+  return images.to_float(images.resize(square, LPIPS_SIDE))
 
 
-def diversity(groups: Sequence[gathered.Group]) -> Figures:
-  """DIV of the subject's prompts; {} if none has two pictures.
+def _by_prompt(
+  groups: Sequence[gathered.Group], each: Mapping[str, np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+  """{figure: values of the pictures of each group}."""
+  ends = np.cumsum([len(group.files) for group in groups])[:-1]
+  return {name: np.split(values, ends) for name, values in each.items()}
 
-  Raises:
-    UserError: the package of LPIPS is not installed.
-  """
-  small = lambda picture: images.to_float(
-    images.resize(images.square(picture), LPIPS_SIDE)
-  )
-  pictures = [
-    [small(picture) for picture in group.load()]
-    for group in groups
-    if not group.of_class
-  ]
-  found = metrics.diversity(pictures, lpips.distance)
-  return {} if found is None else {'DIV': found}
+
+def _over(
+  groups: Sequence[gathered.Group], each: Mapping[str, list[np.ndarray]]
+) -> tuple[Figures, dict[str, Figures], dict[str, tuple[float, float]]]:
+  """(means, means of every prompt, intervals) of values that are not NaN."""
+  figures, intervals = {}, {}
+  prompts = {group.prompt: {} for group in groups}
+  for name, parts in each.items():
+    parts = [part[~np.isnan(part)] for part in parts]
+    known = [part for part in parts if len(part)]
+    if not known:
+      continue
+    figures[name] = float(np.concatenate(known).mean())
+    means, counts = [p.mean() for p in known], [len(p) for p in known]
+    if interval := metrics.bootstrap(means, counts):
+      intervals[name] = interval
+    for group, part in zip(groups, parts, strict=True):
+      if len(part):
+        prompts[group.prompt][name] = float(part.mean())
+  return figures, prompts, intervals
+
+
+def _spread(prompts: Mapping[str, Figures]) -> Figures:
+  """Of two prompts or more."""
+  means = [figures['subject_fidelity'] for figures in prompts.values()]
+  if len(means) < 2:
+    return {}
+  return {'subject_fidelity/spread': float(np.std(means, ddof=1))}
+
+
+def _of_photos(real: Float[np.ndarray, 'N D']) -> Figures:
+  """Of two photos or more, among themselves."""
+  if len(real) < 2:
+    return {}
+  i, j = np.triu_indices(len(real), 1)
+  apart = 1 - (real @ real.T)[i, j]
+  return {
+    'photos': metrics.self_similarity(real),
+    'photos/nearest': 1 - metrics.nearest_other(apart, len(real)),
+  }

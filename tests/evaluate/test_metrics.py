@@ -92,19 +92,29 @@ def _difference(a, b):
   return np.abs(a - b).mean((1, 2, 3))
 
 
-def test_diversity_is_the_mean_over_prompts_of_their_pairs():
+def test_diversity_of_a_prompt_is_the_mean_over_its_pairs():
   grey = lambda value: np.full((2, 2, 3), value)
   three = [grey(0.0), grey(0.3), grey(0.6)]  # 0.3, 0.6 and 0.3: 0.4
   two = [grey(0.5), grey(0.7)]
-  diversity = lambda groups: metrics.diversity(groups, _difference, batch=2)
-  assert diversity([three]) == pytest.approx(0.4)
-  assert diversity([three[::-1]]) == pytest.approx(0.4)
-  # Each prompt counts once, however many pictures it has.
-  assert diversity([three, two]) == pytest.approx(0.3)
-  assert diversity([[grey(0.2)] * 4]) == 0
-  assert diversity([three[:1], two[:1]]) is None
-  # A prompt with one picture has no say.
-  assert diversity([two, three[:1]]) == pytest.approx(0.2)
+  groups = [three, three[:1], two, three[::-1], [grey(0.2)] * 4]
+  found = metrics.diversity(groups, _difference, batch=2)
+  np.testing.assert_allclose(found, [0.4, np.nan, 0.2, 0.4, 0], atol=1e-12)
+  assert np.isnan(metrics.diversity([three[:1]], _difference)).all()
+
+
+def test_distances_keep_the_order_of_pairs_whatever_the_batch():
+  values = np.linspace(0, 1, 7)
+  pairs = [(np.full((1, 1, 3), v), np.zeros((1, 1, 3))) for v in values]
+  found = metrics.distances(pairs, _difference, batch=2)
+  np.testing.assert_allclose(found, values)
+  assert metrics.distances([], _difference).shape == (0,)
+
+
+def test_the_nearest_other_is_never_itself():
+  where = np.array([0.0, 1.0, 5.0])
+  pairs = itertools.combinations(where, 2)
+  apart = np.array([abs(a - b) for a, b in pairs])
+  assert metrics.nearest_other(apart, 3) == pytest.approx((1 + 1 + 4) / 3)
 
 
 def test_bootstrap_holds_the_mean_and_narrows_with_subjects():
@@ -133,3 +143,5 @@ def test_bootstrap_of_two_values_is_what_arithmetic_says():
   """The mean of two draws from {0, 1} is 0, ½, 1 in ¼, ½, ¼ of the draws."""
   assert metrics.bootstrap([0.0, 1.0]) == (0, 1)
   assert metrics.bootstrap([0.0, 1.0], confidence=0.4) == (0.5, 0.5)
+  # Of a value that stands for three of four, the mean of both is ¾.
+  assert metrics.bootstrap([0.0, 1.0], [1, 3], confidence=0.4) == (0.75, 0.75)

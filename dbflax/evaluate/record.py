@@ -1,0 +1,159 @@
+"""scores.json of a workdir: what it says, of what, and whether it still holds.
+
+    evaluate/scores.json   {'figures': {network: {figure: value}},
+                            'intervals': {network: {figure: [low, high]}},
+                            'prompts': {network: {prompt: {figure: value}}},
+                            'nearest': {network: [{'file', 'photo', 'value'}]},
+                            'subjects': {network: {figure: {'mean',
+                              'interval', 'subjects'}}}, …}
+
+Reads json and images, and no network: reports are made with it.
+"""
+
+import json
+import logging
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dbflax import disk
+from dbflax.evaluate import gathered
+
+_log = logging.getLogger(__name__)
+
+STEP, FILE = 'evaluate', 'scores.json'
+# Raised where other figures come of the same pictures.
+_CODE = 2
+# What each figure is, and which way is better, for people.
+MEANINGS = {
+  'photos': 'mean cosine of two photos',
+  'photos/nearest': 'mean cosine of a photo and the nearest other one',
+  'photos/distance': 'mean LPIPS of a photo and the nearest other one',
+  'subject_fidelity': '↑ mean cosine of samples and photos',
+  'subject_fidelity/spread': '↓ its standard deviation between prompts',
+  'nearest_photo': 'mean cosine of a sample and its nearest photo; '
+  'above photos/nearest: samples repeat photos',
+  'photo_distance': 'mean LPIPS of a sample and its nearest photo; '
+  'below photos/distance: samples repeat photos',
+  'prompt_fidelity': '↑ agreement of samples and prompts',
+  'PRES': '↓ mean cosine of pictures of the bare class and photos',
+  'DIV': '↑ mean LPIPS of two samples of one prompt',
+}
+
+
+class Row(NamedTuple):
+  """A figure of one network; None is unknown.
+
+  Attributes:
+    name, meaning: of the figure.
+    value: of this subject.
+    interval: its 95 % interval, over prompts.
+    pool: over all subjects: 'mean', 'interval' and 'subjects'.
+  """
+
+  name: str
+  meaning: str
+  value: float | None
+  interval: tuple[float, float] | None
+  pool: dict
+
+
+def made_of(
+  groups: Sequence[gathered.Group], photos: Sequence[np.ndarray]
+) -> dict:
+  """What figures depend on but for networks, for fingerprints."""
+  return {
+    'code': _CODE,
+    'pictures': [[group.prompt, *group.files] for group in groups],
+    'says': [[group.says, group.of_class] for group in groups],
+    'photos': photos,
+  }
+
+
+def of_run(root: pathlib.Path) -> dict | None:
+  """scores.json of a workdir; None if it has none of its present samples."""
+  folder = root / STEP
+  manifest = disk.read_json(folder / disk.MANIFEST)
+  if manifest is None:
+    return None
+  if reason := _difference(root, manifest) or disk.damage(folder):
+    _log.warning(
+      '%s is not of these samples and not shown (%s); run --mode=evaluate',
+      folder / FILE,
+      reason,
+    )
+    return None
+  return json.loads((folder / FILE).read_text())
+
+
+def _difference(root: pathlib.Path, manifest: dict) -> str:
+  """Which of its samples and photos were scored no more, in words."""
+  if missing := gathered.unfinished(root):
+    return f'{missing} is not finished'
+  then = manifest.get('inputs', {})
+  now = made_of(*gathered.of_workdir(root))
+  changed = [k for k, v in now.items() if then.get(k) != disk.fingerprint(v)]
+  return f'{", ".join(changed)} changed' if changed else ''
+
+
+def rows(content: dict) -> dict[str, list[Row]]:
+  """{network: its figures}, of this subject and of all that are pooled."""
+  return {
+    network: [
+      Row(
+        name,
+        meaning(name),
+        content['figures'].get(network, {}).get(name),
+        content['intervals'].get(network, {}).get(name),
+        pool,
+      )
+      for name, pool in figures.items()
+    ]
+    for network, figures in content['subjects'].items()
+  }
+
+
+def meaning(figure: str) -> str:
+  """What a figure is, for people."""
+  whole, _, part = figure.partition('/')
+  if figure not in MEANINGS and whole == 'prompt_fidelity':
+    return f'↑ share of samples with the {part} that their prompt names'
+  return MEANINGS.get(figure, '')
+
+
+def span(interval: Sequence[float] | None) -> str:
+  """Such as '[0.58, 0.64]'; '' of None."""
+  return '[{:.3f}, {:.3f}]'.format(*interval) if interval else ''
+
+
+def pooled(pool: dict) -> str:
+  """Such as 'mean 0.610 [0.580, 0.640] of 30 subjects'; '' of one."""
+  if pool['interval'] is None:
+    return ''
+  return (
+    f'mean {pool["mean"]:.3f} {span(pool["interval"])} of '
+    f'{pool["subjects"]} subjects'
+  )
+
+
+def table(content: dict) -> str:
+  """All of it but prompts and pictures, for a terminal."""
+  cells = [('network', 'figure', 'value', '95 % interval', '')]
+  for network, figures in rows(content).items():
+    for row in figures:
+      value = '-' if row.value is None else f'{row.value:.3f}'
+      of_all = pooled(row.pool)
+      cells.append((network, row.name, value, span(row.interval), of_all))
+  widths = [max(len(row[i]) for row in cells) for i in range(4)]
+  lines = [
+    f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}  '
+    f'{row[3]:{widths[3]}}  {row[4]}'.rstrip()
+    for row in cells
+  ]
+  head = (
+    f'{content["pictures"]} pictures and {content["photos"]} photos of '
+    f'{content["subject"]}; intervals are over prompts'
+  )
+  return '\n'.join([head, '', *lines, '', *content['notes']])
