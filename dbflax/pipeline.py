@@ -85,8 +85,13 @@ def sample(config, work: workdir_lib.Workdir) -> None:
 
 
 def evaluate(config, work: workdir_lib.Workdir) -> None:
-  """Scores the samples, or the pictures in `evaluate.images`."""
+  """Scores the samples, or the pictures in `evaluate.images`.
+
+  A report that is there already shows the scores of the samples from then on.
+  """
   scores.run(config, work)
+  if _is_done(work, 'report') and _is_done(work, 'samples'):
+    report(config, work)
 
 
 def export(config, work: workdir_lib.Workdir) -> None:
@@ -313,7 +318,7 @@ def _sample(job: job_lib.Job) -> None:
 
 def _report(config, work: workdir_lib.Workdir) -> None:
   """report/index.html, from the files of the steps before."""
-  if not (work.samples / disk.MANIFEST).exists():
+  if not _is_done(work, 'samples'):
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
@@ -322,11 +327,15 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     parts += ('prior',)
   made = {
     name: work.root / name / disk.MANIFEST
-    for name in parts
-    if (work.root / name / disk.MANIFEST).exists()
+    for name in (*parts, 'evaluate')
+    if _is_done(work, name)
   }
   made['config'] = work.root / 'config.json'
   work.step('report', made, lambda folder: report_lib.write(folder, work.root))
+
+
+def _is_done(work: workdir_lib.Workdir, step: str) -> bool:
+  return (work.root / step / disk.MANIFEST).exists()
 
 
 def _summary(job: job_lib.Job) -> None:

@@ -2,68 +2,31 @@
 
 Reads json, png and jsonl only, so the page can be made anew at any time, on
 any machine, and the same workdir gives the same bytes. All images lie inside
-the page and nothing is fetched. Parts that the workdir lacks are left out.
+the page and nothing is fetched. Parts that the workdir lacks are left out, and
+scores of other samples than its present ones.
 """
 
-import base64
-import functools
-import io
 import json
-import math
 import pathlib
 from typing import Any, NamedTuple
 
-import jinja2
-import markupsafe
-import matplotlib
 import numpy as np
-from matplotlib import figure as figure_lib
-from matplotlib import ticker
-from PIL import Image
 
-from dbflax import disk, errors, methods, workdir
-from dbflax.data import images
+from dbflax import errors, methods, workdir
+from dbflax.evaluate import record
+from dbflax.pages import charts, page
 
-PAGE = 'index.html'
-# A page over this size (in bytes) is made anew with smaller images.
-MAX_BYTES = 25_000_000
-# (side, JPEG quality), best first: an image has at most side² pixels.
-QUALITIES = ((1024, 90), (1024, 80), (768, 78), (512, 75), (384, 70))
-# Images whose shorter side is at most this stay lossless and are scaled up
-# with hard edges.
-SMALL = 128
-# At most so many class images, and grids of a stage, are shown.
+# At most so many class images, grids of a stage, and pairs of a sample and
+# its nearest photo are shown.
 MAX_PRIOR = 64
 MAX_GRIDS = 12
-# At most so many points of a curve are drawn.
-MAX_POINTS = 1000
+MAX_PAIRS = 6
 # What the curves of a stage are called in its log, on the page, and which of
 # the page's CSS colours draws them.
 CURVES = (
   ('instance_loss', 'subject', 'var(--instance)'),
   ('prior_loss', 'class (prior preservation)', 'var(--prior)'),
 )
-# matplotlib knows no CSS colours: it draws with these, which are then replaced
-# so that a chart follows the page's light or dark look.
-_PLACEHOLDERS = {
-  '#010101': 'currentColor',
-  '#020202': 'var(--instance)',
-  '#030303': 'var(--prior)',
-}
-_COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
-
-
-class Picture(NamedTuple):
-  """An image that is part of the page."""
-
-  uri: str
-  # Of the file, in pixels; the page may hold fewer.
-  width: int
-  height: int
-
-  @property
-  def small(self) -> bool:
-    return min(self.width, self.height) <= SMALL
 
 
 class Curve(NamedTuple):
@@ -93,20 +56,7 @@ def write(folder: pathlib.Path, root: pathlib.Path) -> None:
   Raises:
     UserError: the workdir has no identifier yet, or an image is unreadable.
   """
-  content = read(pathlib.Path(root))
-  template = jinja2.Environment(
-    loader=jinja2.PackageLoader('dbflax', 'assets/report'),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  ).get_template(f'{PAGE}.jinja')
-  for side, quality in QUALITIES:
-    encode = functools.partial(picture, side=side, quality=quality)
-    page = template.render(content, picture=encode).encode()
-    if len(page) <= MAX_BYTES:
-      break
-  disk.atomic_write(pathlib.Path(folder) / PAGE, page)
+  page.write(folder, 'run.html.jinja', read(pathlib.Path(root)))
 
 
 def read(root: pathlib.Path) -> dict[str, Any]:
@@ -123,22 +73,23 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     )
   config = flatten(_json(root / 'config.json', {}))
   command = config.pop('command', '')
-  # An earlier run with other settings may have left more than this one used.
   method = config.get('method', methods.DREAMBOOTH)
-  has_prior = method == methods.DREAMBOOTH and config.get('prior.weight', 1)
-  prior = _files(paths.prior) if has_prior else []
   trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
-  stages = trained.get(method, config.get('cascade.stages'))
-  prompt = str(config.get('prior.prompt', ''))
+  photos, prompts = _files(root / 'photos'), _prompts(paths.samples)
+  scores = record.of_run(root)
   return {
     'method': method,
     'identifier': identifier,
-    'photos': _files(root / 'photos'),
-    'prior': spread(prior, MAX_PRIOR),
-    'prior_count': len(prior),
-    'prior_prompt': prompt.replace('{class_noun}', identifier['class_noun']),
-    'prompts': _prompts(paths.samples),
-    'stages': _stages(root, stages),
+    'photos': photos,
+    'prompts': prompts,
+    'scores': scores and _scores(scores),
+    'nearest': _nearest(scores, paths.samples, photos, prompts)
+    if scores
+    else [],
+    'prior': _before(paths.prior, config, identifier['class_noun']),
+    'after': _after(prompts),
+    'after_how': _how(config, 'sample.stage_1'),
+    'stages': _stages(root, trained.get(method, config.get('cascade.stages'))),
     'times': times(_json(root / 'times.json', {})),
     'config': {
       key: value if isinstance(value, str) else json.dumps(value)
@@ -159,10 +110,11 @@ def _files(folder) -> list[pathlib.Path]:
 
 
 def _prompts(folder) -> list[dict[str, Any]]:
-  """[{'prompt': text, 'images': [{stage name: file}, …]}, …]."""
+  """[{'prompt': text, 'of_class', 'images': [{stage: file}, …]}, …]."""
   return [
     {
       'prompt': sample['prompt'],
+      'of_class': '{subject}' not in sample['template'],
       'images': [
         {stage: folder / name for stage, name in sorted(image.items())}
         for image in sample['images']
@@ -170,6 +122,80 @@ def _prompts(folder) -> list[dict[str, Any]]:
     }
     for sample in _json(folder / 'samples.json', [])
   ]
+
+
+def _scores(content) -> dict[str, Any]:
+  """The tables of scores.json."""
+  networks = record.rows(content)
+  pools = [row.pool['interval'] for rows in networks.values() for row in rows]
+  return {
+    'pictures': content['pictures'],
+    'notes': content['notes'],
+    'pooled': any(pools),
+    'networks': networks,
+    'prompts': {
+      network: record.by_prompt(prompts)
+      for network, prompts in content['prompts'].items()
+    },
+  }
+
+
+def _nearest(content, folder, photos, prompts) -> list[dict[str, Any]]:
+  """The nearest pairs of each network, with their files."""
+  said = {
+    file: row['prompt']
+    for row in prompts
+    for image in row['images']
+    for file in image.values()
+  }
+  fill = lambda pair: {
+    'sample': folder / pair['file'],
+    'prompt': said[folder / pair['file']],
+    'photo': photos[pair['photo']],
+    'photo_name': f'photo {pair["photo"] + 1}',
+    'value': pair['value'],
+  }
+  return [
+    {**one._asdict(), 'pairs': [fill(pair) for pair in one.pairs]}
+    for one in record.nearest(content, MAX_PAIRS)
+  ]
+
+
+def _before(folder, config, noun: str) -> dict[str, Any]:
+  """What the frozen cascade drew of the class."""
+  # An earlier run with other settings may have left more than this one used.
+  has_prior = config.get('method', methods.DREAMBOOTH) == methods.DREAMBOOTH
+  has_prior = has_prior and config.get('prior.weight', 1)
+  found = _files(folder) if has_prior else []
+  prompt = str(config.get('prior.prompt', ''))
+  return {
+    'images': spread(found, MAX_PRIOR),
+    'count': len(found),
+    'prompt': prompt.replace('{class_noun}', noun),
+    'how': _how(config, 'prior'),
+  }
+
+
+def _after(prompts) -> list[dict[str, Any]]:
+  """What the fine-tuned base draws of the class, for each of its prompts."""
+  rows = [
+    {
+      'prompt': row['prompt'],
+      'images': [i['stage_1'] for i in row['images'] if 'stage_1' in i],
+    }
+    for row in prompts
+    if row['of_class']
+  ]
+  return [row for row in rows if row['images']]
+
+
+def _how(config, prefix: str) -> str:
+  """Such as 'ddim, 32 steps, guidance 3'; '' if the config does not say."""
+  names = ('sampler', 'steps', 'guidance_scale')
+  values = [config.get(f'{prefix}.{name}') for name in names]
+  if None in values:
+    return ''
+  return '{}, {} steps, guidance {:g}'.format(*values)
 
 
 def _stages(root, names) -> list[Stage]:
@@ -181,8 +207,8 @@ def _stages(root, names) -> list[Stage]:
 
 
 def _stage(folder) -> Stage:
-  log = read_log(folder / 'metrics.jsonl')
-  lines = {label: curve(log, key) for key, label, _ in CURVES}
+  log = charts.read_log(folder / 'metrics.jsonl')
+  lines = {label: charts.curve(log, key) for key, label, _ in CURVES}
   colours = {label: colour for _, label, colour in CURVES}
   lines = {label: line for label, line in lines.items() if len(line[0])}
   curves = [
@@ -193,124 +219,11 @@ def _stage(folder) -> Stage:
   return Stage(
     title=folder.name.replace('_', ' ').capitalize(),
     curves=curves,
-    chart=chart([(colours[label], *line) for label, line in lines.items()]),
+    chart=charts.chart(
+      [(colours[label], *line) for label, line in lines.items()]
+    ),
     grids=[(int(path.stem), path) for path in grids],
   )
-
-
-def read_log(path: pathlib.Path) -> list[dict[str, float]]:
-  """The lines of a metrics log; one cut by a kill is left out."""
-  if not path.is_file():
-    return []
-  return [json.loads(line) for line in path.read_text().split('\n')[:-1]]
-
-
-def curve(log, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """(steps, values, smoothed values), each [n], of one metric's finite values.
-
-  n is 0 if the log has none.
-  """
-  points = [
-    (line['step'], line[key])
-    for line in log
-    if math.isfinite(line.get(key, math.nan))
-  ]
-  steps, values = np.array(points, float).reshape(-1, 2).T
-  smoothed = smooth(values, width=max(1, len(values) // 8))
-  stride = max(1, -(-len(values) // MAX_POINTS))
-  return steps[::stride], values[::stride], smoothed[::stride]
-
-
-def smooth(values: np.ndarray, width: int) -> np.ndarray:
-  """Weighted means [n] of `values` [n] within `width` steps to either side.
-
-  The weights fall off linearly; at the ends the missing neighbours have none.
-  """
-  if not len(values):
-    return values
-  distance = np.abs(np.arange(-width, width + 1))
-  weights = 1 - distance / (width + 1)
-  inner = slice(width, width + len(values))
-  total = np.convolve(values, weights)[inner]
-  return total / np.convolve(np.ones_like(values), weights)[inner]
-
-
-def chart(lines) -> str:
-  """Inline SVG of [(CSS colour, steps [n], values [n], smoothed [n]), …].
-
-  Losses that span more than a power of ten (they depend on the noise level
-  drawn) get a logarithmic axis. '' without lines.
-  """
-  if not lines:
-    return ''
-  ink = _COLOURS['currentColor']
-  figure = figure_lib.Figure(figsize=(4.8, 2.4), layout='constrained')
-  axes = figure.subplots()
-  for css, steps, values, smoothed in lines:
-    colour = _COLOURS[css]
-    axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
-    axes.plot(steps, smoothed, color=colour, linewidth=2)
-  values = np.concatenate([values for _, _, values, _ in lines])
-  if 0 < 10 * values.min() < values.max():
-    axes.set_yscale('log')
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=6))
-    axes.yaxis.set_major_formatter(ticker.FuncFormatter('{:g}'.format))
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
-  axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-  axes.set_xlabel('step', color=ink)
-  axes.grid(color=ink, alpha=0.12, linewidth=0.8)
-  axes.tick_params(colors=ink, length=0)
-  axes.spines[:].set_visible(False)
-  return _svg(figure)
-
-
-def _svg(figure) -> str:
-  """A figure as SVG, without header, date, fonts and fixed size."""
-  settings = {'svg.fonttype': 'none', 'svg.hashsalt': 'dbflax'}
-  file = io.StringIO()
-  with matplotlib.rc_context(settings):
-    nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-    figure.savefig(file, format='svg', transparent=True, metadata=nothing)
-  text = file.getvalue()
-  text = text[text.index('<svg') :]
-  for placeholder, css in _PLACEHOLDERS.items():
-    text = text.replace(placeholder, css)
-  # Made of numbers alone: nothing in it comes from the workdir's texts.
-  return markupsafe.Markup(text)
-
-
-def picture(path: pathlib.Path, side: int, quality: int) -> Picture:
-  """An image file as a data URI.
-
-  Small ones as they are; others as JPEG with at most side² pixels, unless the
-  file is smaller than that.
-
-  Raises:
-    UserError: the file is missing or no image.
-  """
-  pixels = images.load(path)
-  height, width = pixels.shape[:2]
-  best = 'png', path.read_bytes()
-  if min(width, height) > SMALL:
-    jpeg = _jpeg(pixels, side, quality)
-    best = min(best, ('jpeg', jpeg), key=lambda item: len(item[1]))
-  kind, content = best
-  encoded = base64.b64encode(content).decode()
-  return Picture(f'data:image/{kind};base64,{encoded}', width, height)
-
-
-def _jpeg(pixels, side, quality) -> bytes:
-  """uint8 [H, W, 3] as JPEG of at most side² pixels."""
-  height, width = pixels.shape[:2]
-  scale = min(1, side / math.sqrt(height * width))
-  image = Image.fromarray(pixels)
-  if scale < 1:
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = image.resize(size, Image.Resampling.LANCZOS)
-  file = io.BytesIO()
-  # Subsampled colours would blur thin coloured outlines.
-  image.save(file, 'JPEG', quality=quality, subsampling=0, optimize=True)
-  return file.getvalue()
 
 
 def spread(items: list, count: int) -> list:

@@ -21,7 +21,7 @@ LAYERS = (
   ),
   (
     *('text.*', 'data.*', 'checkpoints', 'evaluate.*', 'toybox.*'),
-    'weights.*',
+    *('weights.*', 'pages.*'),
   ),
   (
     *('cascade', 'pretrained', 'train.state', 'train.optimizer'),
@@ -36,6 +36,13 @@ LAYERS = (
   ('study.*',),
   ('main',),
 )
+
+NETWORKS = [
+  'dbflax.models*',
+  'dbflax.cascade',
+  'dbflax.train*',
+  'dbflax.diffusion*',
+]
 
 # (who, must not import, why)
 SEAMS = (
@@ -56,11 +63,8 @@ SEAMS = (
     ('dbflax.models*', 'dbflax.diffusion*', 'dbflax.text*'),
     "evaluation reads images and json, so that any system's can be scored",
   ),
-  (
-    'report',
-    ('dbflax.models*', 'dbflax.cascade', 'dbflax.train*', 'dbflax.diffusion*'),
-    'the report is made from files alone, so that it can be made anew',
-  ),
+  ('report', NETWORKS, 'reports are made from files alone, so also anew'),
+  ('pages.*', NETWORKS, 'pages show what they are given, so also studies'),
   (
     '*',
     ('torchvision*', 'diffusers*', 'tensorflow', 'tensorflow.*'),
@@ -93,7 +97,7 @@ WITHOUT_JAX = (
     'text.tokenizer',
   ),
   *('text.prompts', 'text.identifiers', 'data.images', 'data.subjects'),
-  'data.batches',
+  *('data.batches', 'report', 'pages.page'),
 )
 JAX = ('jax', 'jaxlib', 'flax', 'optax', 'orbax')
 

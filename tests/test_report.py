@@ -1,4 +1,5 @@
 import base64
+import functools
 import html.parser
 import io
 import json
@@ -10,22 +11,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dbflax import errors, report
+from dbflax import errors, report, workdir
+from dbflax.evaluate import gathered, record
+from dbflax.pages import page
 
 HOSTILE = '<script>alert(1)</script>" onerror="alert(2)'
 RESOLUTIONS = {'stage_1': 64, 'stage_2': 256, 'stage_3': 1024}
 
 
-def draw(path, width, height=None, seed=0):
-  """Writes a smooth image with a bit of noise, as a sample has."""
-  height = height or width
+@functools.cache
+def drawn(width, height, seed):
+  """A PNG of a smooth image with a bit of noise, as a sample has."""
   rng = np.random.default_rng(seed)
   y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
   waves = np.stack([x, y, np.hypot(x - 0.5, y - 0.5)], axis=-1)
   image = 128 + 100 * np.sin(waves * 9 + rng.uniform(0, 6, 3))
   image += rng.normal(0, 3, image.shape)
+  file = io.BytesIO()
+  Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(file, 'PNG')
+  return file.getvalue()
+
+
+def draw(path, width, height=None, seed=0):
   path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path)
+  path.write_bytes(drawn(width, height or width, seed))
 
 
 def write_json(path, value):
@@ -52,7 +61,7 @@ def train(root, name, steps, prior):
 
 
 def sample(root, prompts, stages=RESOLUTIONS, count=1):
-  record = []
+  entries = []
   for i, prompt in enumerate(prompts):
     images = [
       {stage: f'{stage}/{i:02d}_{j:02d}.png' for stage in stages}
@@ -61,8 +70,9 @@ def sample(root, prompts, stages=RESOLUTIONS, count=1):
     for image in images:
       for stage, name in image.items():
         draw(root / 'samples' / name, RESOLUTIONS[stage], seed=i)
-    record.append({'template': prompt, 'prompt': prompt, 'images': images})
-  write_json(root / 'samples' / 'samples.json', record)
+    template = prompt.replace('fhz dog', '{subject}')
+    entries.append({'template': template, 'prompt': prompt, 'images': images})
+  write_json(root / 'samples' / 'samples.json', entries)
 
 
 def finished(root, prompts=('a photo of a fhz dog',), count=1):
@@ -80,6 +90,39 @@ def finished(root, prompts=('a photo of a fhz dog',), count=1):
   draw(root / 'stage_2' / 'samples' / '000100.png', 772, 256)
   sample(root, prompts, count=count)
   return root
+
+
+def score(root, name='eye', prompts=('a photo of a fhz dog',), of_all=None):
+  """scores.json of the workdir, as the step leaves it."""
+  for step in ('photos', 'identifier', 'samples'):
+    write_json(root / step / 'manifest.json', {})
+  pairs = [
+    {'file': f'stage_3/00_{n:02d}.png', 'photo': n % 2, 'value': (n + 1) / 10}
+    for n in range(3)
+  ]
+  # Of the second network a smaller value is nearer.
+  networks = {name: 'nearest_photo', 'far': 'photo_distance'}
+  among = {name: 'photos/nearest', 'far': 'photos/distance'}
+  each = lambda value: {network: value for network in networks}
+  content = {
+    'subject': 'toybox:dog',
+    'pictures': 3,
+    'photos': 2,
+    'notes': ['PRES is left out'],
+    'figures': {n: {f: 0.25, among[n]: 0.5} for n, f in networks.items()},
+    'intervals': {n: {f: [0.125, 0.375]} for n, f in networks.items()},
+    'prompts': each({p: {'prompt_fidelity/place': 0.75} for p in prompts}),
+    'nearest': each(pairs),
+    'subjects': {
+      network: {figure: {'mean': 0.625, 'interval': of_all, 'subjects': 2}}
+      for network, figure in networks.items()
+    },
+  }
+  build = lambda folder: write_json(folder / 'scores.json', content)
+  made_of = record.made_of(*gathered.of_workdir(root))
+  work = workdir.Workdir(root)
+  work.step('evaluate', {**made_of, 'networks': name}, build)
+  work.close()
 
 
 class Page(html.parser.HTMLParser):
@@ -124,8 +167,8 @@ def decoded(uri):
 def test_shows_every_part_of_a_run(tmp_path):
   page = make(finished(tmp_path, ('a fhz dog on the beach',)))
   for words in (
-    *('Photos', 'Before: the class', 'While training', 'Loss', 'Time'),
-    *('Configuration', 'fhz', '800', 'on the beach', 'for “a dog”'),
+    *('Photos', 'The class before training', 'While training', 'Loss', 'Time'),
+    *('Configuration', 'fhz', '800', 'on the beach', 'Before: a dog'),
     *('after 100 steps', 'prior preservation', '1 min 30 s', '2 min 00 s'),
     *('64 px', '256 px', '1024 px', 'configs/dog.py', 'seed'),
   ):
@@ -168,10 +211,10 @@ def test_small_images_stay_exact_and_large_ones_get_light(tmp_path):
 
 def test_a_page_too_large_gets_smaller_images(tmp_path, monkeypatch):
   full = make(finished(tmp_path)).source
-  monkeypatch.setattr(report, 'MAX_BYTES', len(full) // 2)
-  page = make(tmp_path)
-  assert len(page.source) <= len(full) // 2
-  sizes = [decoded(i['src']).size for i in page.all('img') if i.get('src')]
+  monkeypatch.setattr(page, 'MAX_BYTES', len(full) // 2)
+  light = make(tmp_path)
+  assert len(light.source) <= len(full) // 2
+  sizes = [decoded(i['src']).size for i in light.all('img') if i.get('src')]
   assert (64, 64) in sizes
   assert (1024, 1024) not in sizes
 
@@ -179,7 +222,6 @@ def test_a_page_too_large_gets_smaller_images(tmp_path, monkeypatch):
 def test_no_text_of_the_workdir_becomes_markup(tmp_path):
   root = finished(tmp_path)
   plain = make(root)
-  sample(root, [HOSTILE])
   identifier = {'text': HOSTILE, 'ids': [1, 2], 'subject': HOSTILE}
   identifier |= {'class_noun': HOSTILE}
   write_json(root / 'identifier' / 'identifier.json', identifier)
@@ -187,10 +229,13 @@ def test_no_text_of_the_workdir_becomes_markup(tmp_path):
   write_json(root / 'config.json', config | {'prior.prompt': HOSTILE})
   write_json(root / 'times.json', {HOSTILE: 1.0})
   (root / 'stage_2').rename(root / 'stage_<script>"')
+  draw(root / 'photos' / '01.png', 64)
+  sample(root, [HOSTILE], count=3)
+  score(root, name=HOSTILE, prompts=[HOSTILE])
   page = make(root)
   assert len(page.all('script')) == len(plain.all('script')) == 1
   assert not any('onerror' in attributes for _, attributes in page.tags)
-  assert page.text.count(HOSTILE) >= 6
+  assert page.text.count(HOSTILE) >= 12
   assert 'Stage <script>"' in page.text
 
 
@@ -198,7 +243,7 @@ def test_no_text_of_the_workdir_becomes_markup(tmp_path):
   ('part', 'heading'),
   [
     ('photos', 'Photos'),
-    ('prior', 'Before: the class'),
+    ('prior', 'The class before training'),
     ('samples', 'New pictures'),
     ('stage_*/metrics.jsonl', 'Loss'),
     ('stage_*/samples', 'While training'),
@@ -217,6 +262,91 @@ def test_a_missing_part_is_left_out(tmp_path, part, heading):
   gone = {heading} | ({'Do it again'} if part == 'config.json' else set())
   assert gone <= set(whole)
   assert rest == [name for name in whole if name not in gone]
+
+
+def test_before_and_after_are_of_the_class_at_the_same_stage(tmp_path):
+  root = finished(tmp_path, ('a photo of a fhz dog', 'a dog'), count=2)
+  config = {'prior.sampler': 'ancestral', 'prior.steps': 32}
+  config |= {'prior.guidance_scale': 3.0, 'prior.prompt': 'a {class_noun}'}
+  write_json(root / 'config.json', config)
+  content = report.read(root)
+  [after] = content['after']
+  assert after['prompt'] == 'a dog'
+  samples = root / 'samples'
+  assert after['images'] == [
+    samples / 'stage_1/01_00.png',
+    samples / 'stage_1/01_01.png',
+  ]
+  page = make(root)
+  for words in (
+    *('The class, before and after', 'Before: a dog', 'After: a dog'),
+    *('1 class images; ancestral, 32 steps, guidance 3.', '2 samples at'),
+  ):
+    assert words in page.text, words
+  # Without class images there is nothing to compare with.
+  (root / 'prior').rename(root / 'gone')
+  assert 'After' not in make(root).text
+
+
+def test_every_picture_switches_between_its_stages(tmp_path):
+  page = make(finished(tmp_path, count=2))
+  cells = page.source.split('class="cell cascade"')[1:]
+  labels = [re.findall('data-label="(.*?)"', cell)[:3] for cell in cells]
+  assert labels == [['64 px', '256 px', '1024 px']] * 2
+
+
+def scored(tmp_path, **options):
+  root = finished(tmp_path, count=3)
+  draw(root / 'photos' / '01.png', 256)
+  score(root, **options)
+  return root
+
+
+def test_scores_have_intervals_and_nearest_pairs_are_sorted(tmp_path):
+  root = scored(tmp_path, of_all=[0.5, 0.75])
+  page = make(root)
+  for words in (
+    *('0.250', '[0.125, 0.375]', '0.625', '[0.500, 0.750] of 2'),
+    *('mean cosine of a sample and its nearest photo', 'PRES is left out'),
+    *('Each prompt', 'place', '0.750', 'nearest other one: 0.500'),
+  ):
+    assert words in page.text, words
+  cosine, lpips = report.read(root)['nearest']
+  assert [pair['value'] for pair in cosine['pairs']] == [0.3, 0.2, 0.1]
+  assert [pair['value'] for pair in lpips['pairs']] == [0.1, 0.2, 0.3]
+  first = cosine['pairs'][0]
+  assert first['sample'] == root / 'samples/stage_3/00_02.png'
+  assert first['photo'] == root / 'photos/00.png'
+  assert first['prompt'] == 'a photo of a fhz dog'
+  # A run that is not pooled with others has no column of them.
+  alone = make(scored(tmp_path / 'alone'))
+  assert '[0.125, 0.375]' in alone.text
+  assert 'all subjects' not in alone.text
+
+
+@pytest.mark.parametrize(
+  ('file', 'reason'),
+  [
+    ('samples/stage_3/00_01.png', 'pictures changed'),
+    ('photos/00.png', 'photos changed'),
+    ('evaluate/scores.json', 'scores.json was altered'),
+    ('samples/manifest.json', 'samples is not finished'),
+  ],
+)
+def test_scores_of_anything_else_are_not_shown(tmp_path, caplog, file, reason):
+  root = scored(tmp_path)
+  assert 'Scores' in make(root).text
+  if file.endswith('png'):
+    draw(root / file, 256, seed=9)
+  elif 'scores' in file:
+    (root / file).write_text('{}')
+  else:
+    (root / file).unlink()
+  page = make(root)
+  assert 'Scores' not in page.text
+  assert 'Nearest photos' not in page.text
+  assert reason in caplog.text
+  assert '--mode=evaluate' in caplog.text
 
 
 def test_an_identifier_alone_is_enough_and_none_is_an_error(tmp_path):
@@ -241,7 +371,7 @@ def test_what_an_earlier_run_left_is_not_shown(tmp_path):
   config = {'prior.weight': 0.0, 'cascade.stages': ['stage_1']}
   write_json(root / 'config.json', config)
   page = make(root)
-  assert 'Before' not in page.text
+  assert 'The class' not in page.text
   assert 'Stage 1' in page.text
   assert 'Stage 2' not in page.text
 
@@ -262,41 +392,6 @@ def test_no_jax_is_loaded():
   code = 'import dbflax.report, sys; print("jax" in sys.modules)'
   command = [sys.executable, '-c', code]
   assert subprocess.check_output(command, text=True).strip() == 'False'
-
-
-def test_smoothing_keeps_constants_bounds_and_symmetry():
-  rng = np.random.default_rng(0)
-  for count, width in ((1, 1), (2, 5), (50, 6), (50, 80)):
-    values = rng.uniform(1, 2, count)
-    smoothed = report.smooth(values, width)
-    assert smoothed.shape == values.shape
-    assert values.min() - 1e-9 <= smoothed.min()
-    assert smoothed.max() <= values.max() + 1e-9
-    backward = report.smooth(values[::-1], width)[::-1]
-    np.testing.assert_allclose(backward, smoothed)
-    np.testing.assert_allclose(report.smooth(np.ones(count), width), 1)
-
-
-def test_curves_skip_what_a_log_lacks_and_stay_short():
-  log = [{'step': 0, 'a': 1.0}, {'step': 1}, {'step': 2, 'a': float('nan')}]
-  steps, values, smoothed = report.curve([*log, {'step': 3, 'a': 2.0}], 'a')
-  assert steps.tolist() == [0, 3]
-  assert values.tolist() == [1.0, 2.0]
-  assert all(part.size == 0 for part in report.curve(log, 'b'))
-  log = [{'step': step, 'a': 1.0} for step in range(4321)]
-  assert 500 < report.curve(log, 'a')[0].size <= report.MAX_POINTS
-
-
-def test_charts_take_the_colours_of_the_page():
-  steps = np.arange(5.0)
-  lines = [('var(--instance)', steps, steps, steps)]
-  svg = report.chart([*lines, ('var(--prior)', steps, steps, steps)])
-  assert {'var(--instance)', 'var(--prior)', 'currentColor'} <= set(
-    re.findall(r'(?:stroke|fill): ([^;"]+)', svg)
-  )
-  assert '#0' not in svg
-  assert '<text' in svg
-  assert 'metadata' not in svg
 
 
 @pytest.mark.parametrize(

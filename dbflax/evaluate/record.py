@@ -59,6 +59,30 @@ class Row(NamedTuple):
   interval: tuple[float, float] | None
   pool: dict
 
+  @property
+  def span(self) -> str:
+    return span(self.interval)
+
+  @property
+  def pool_span(self) -> str:
+    return span(self.pool['interval'])
+
+
+class Pairs(NamedTuple):
+  """The samples that are nearest to photos, by one network.
+
+  Attributes:
+    network: its name.
+    of: what their value is, in words.
+    among: the same of a photo and the nearest other one; None is unknown.
+    pairs: [{'file', 'photo', 'value'}, …], the nearest first.
+  """
+
+  network: str
+  of: str
+  among: float | None
+  pairs: list[dict]
+
 
 def made_of(
   groups: Sequence[gathered.Group], photos: Sequence[np.ndarray]
@@ -113,6 +137,29 @@ def rows(content: dict) -> dict[str, list[Row]]:
     ]
     for network, figures in content['subjects'].items()
   }
+
+
+def nearest(content: dict, count: int) -> list[Pairs]:
+  """The `count` nearest pairs of each network."""
+  found = []
+  for network, pairs in content['nearest'].items():
+    figures = content['figures'][network]
+    by_distance = 'photo_distance' in figures
+    order = sorted(pairs, key=lambda p: p['value'], reverse=not by_distance)
+    of = 'LPIPS' if by_distance else 'cosine'
+    among = figures.get(f'photos/{"distance" if by_distance else "nearest"}')
+    found.append(Pairs(network, of, among, order[:count]))
+  return found
+
+
+def by_prompt(
+  prompts: dict[str, dict[str, float]],
+) -> tuple[list[str], list[list]]:
+  """(head, rows) of a table of the figures of every prompt, None is unknown."""
+  names = dict.fromkeys(name for row in prompts.values() for name in row)
+  short = [name.removeprefix('prompt_fidelity/') for name in names]
+  rows = [[p, *map(figures.get, names)] for p, figures in prompts.items()]
+  return ['prompt', *short], rows
 
 
 def meaning(figure: str) -> str:

@@ -59,8 +59,8 @@ class Scored(NamedTuple):
   Attributes:
     figures: those that it can make of these pictures.
     prompts: of every prompt of the subject, {prompt: {figure: value}}.
-    intervals: {figure: its 95 % interval}, by bootstrap over prompts; those of
-      pictures of one prompt, and of photos, have none.
+    intervals: {figure: its 95 % interval}, by bootstrap over prompts, too
+      narrow if they are few; what is of one prompt, or of photos, has none.
     nearest: photos by samples.
   """
 
@@ -86,7 +86,7 @@ def score(
     says = [group.says for group in ours for _ in group.files]
     each |= network.fit(seen, says)
   means, *rest = _over(ours, _by_prompt(ours, each))
-  figures = _of_photos(real) | means | _spread(rest[0])
+  figures = _of_photos(real) | _fidelity(means, rest[0]) | means
   if of_class:
     figures['PRES'] = metrics.similarity(network.embed(_load(of_class)), real)
   return Scored(figures, *rest, nearest)
@@ -161,12 +161,14 @@ def _over(
   return figures, prompts, intervals
 
 
-def _spread(prompts: Mapping[str, Figures]) -> Figures:
-  """Of two prompts or more."""
-  means = [figures['subject_fidelity'] for figures in prompts.values()]
-  if len(means) < 2:
-    return {}
-  return {'subject_fidelity/spread': float(np.std(means, ddof=1))}
+def _fidelity(means: Figures, prompts: Mapping[str, Figures]) -> Figures:
+  """The mean over all, and the spread over two prompts or more."""
+  name = 'subject_fidelity'
+  each = [figures[name] for figures in prompts.values()]
+  found = {name: means[name]}
+  if len(each) > 1:
+    found[f'{name}/spread'] = float(np.std(each, ddof=1))
+  return found
 
 
 def _of_photos(real: Float[np.ndarray, 'N D']) -> Figures:

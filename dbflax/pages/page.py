@@ -1,0 +1,60 @@
+"""A self-contained HTML page: a template of assets/report, and its images.
+
+Templates extend base.html.jinja, which has the look, the enlarging of images
+and a policy that lets no request leave the page; parts.html.jinja has what
+they are put together from. All texts are escaped.
+"""
+
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from dbflax import disk
+from dbflax.pages import pictures
+
+PAGE = 'index.html'
+# A page over this size (in bytes) is made anew with smaller images.
+MAX_BYTES = 25_000_000
+# (side, JPEG quality), best first: an image has at most side² pixels.
+QUALITIES = ((1024, 90), (1024, 80), (768, 78), (512, 75), (384, 70))
+
+
+def write(
+  folder: pathlib.Path, template: str, content: Mapping[str, Any]
+) -> None:
+  """Writes `folder`/index.html.
+
+  Args:
+    folder: where to.
+    template: name of a file in assets/report.
+    content: what it shows. An image is a path: templates call
+      `picture(path, most)` for a `Picture` of at most most² pixels.
+
+  Raises:
+    UserError: an image is unreadable.
+  """
+  for side, quality in QUALITIES:
+    page = render(template, content, side, quality)
+    if len(page) <= MAX_BYTES:
+      break
+  disk.atomic_write(pathlib.Path(folder) / PAGE, page)
+
+
+def render(
+  template: str, content: Mapping[str, Any], side: int, quality: int
+) -> bytes:
+  """The page, with images of at most side² pixels."""
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('dbflax', 'assets/report'),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  environment.globals['picture'] = functools.cache(
+    lambda path, most=side: pictures.picture(path, min(side, most), quality)
+  )
+  return environment.get_template(template).render(content).encode()
