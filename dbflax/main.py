@@ -220,7 +220,7 @@ def _check_mode(config, mode: str) -> None:
       f"--mode={mode}: config '{config.name}' is for {what}; configs/dog.py is "
       'a run, configs/toybox.py pre-trains, configs/studies/ compares.'
     )
-  if not trains_from_nothing:
+  if kind == 'run':
     methods.check_mode(config, mode)
 
 

@@ -20,7 +20,7 @@ _PLACEHOLDERS = {
   '#020202': 'var(--instance)',
   '#030303': 'var(--prior)',
 }
-_COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
+COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
 
 
 def read_log(path: pathlib.Path) -> list[dict[str, float]]:
@@ -68,11 +68,11 @@ def chart(lines) -> str:
   """
   if not lines:
     return ''
-  ink = _COLOURS['currentColor']
+  ink = COLOURS['currentColor']
   figure = figure_lib.Figure(figsize=(4.8, 2.4), layout='constrained')
   axes = figure.subplots()
   for css, steps, values, smoothed in lines:
-    colour = _COLOURS[css]
+    colour = COLOURS[css]
     axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
     axes.plot(steps, smoothed, color=colour, linewidth=2)
   values = np.concatenate([values for _, _, values, _ in lines])
@@ -86,10 +86,10 @@ def chart(lines) -> str:
   axes.grid(color=ink, alpha=0.12, linewidth=0.8)
   axes.tick_params(colors=ink, length=0)
   axes.spines[:].set_visible(False)
-  return _svg(figure)
+  return svg(figure)
 
 
-def _svg(figure) -> str:
+def svg(figure) -> str:
   """A figure as SVG, without header, date, fonts and fixed size."""
   settings = {'svg.fonttype': 'none', 'svg.hashsalt': 'dbflax'}
   file = io.StringIO()
@@ -100,5 +100,5 @@ def _svg(figure) -> str:
   text = text[text.index('<svg') :]
   for placeholder, css in _PLACEHOLDERS.items():
     text = text.replace(placeholder, css)
-  # Made of numbers alone: nothing in it comes from the workdir's texts.
+  # matplotlib escapes the texts in it.
   return markupsafe.Markup(text)

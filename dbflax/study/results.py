@@ -77,14 +77,32 @@ def table(results: dict) -> str:
     f'{len(results["subjects"])} subjects, {len(results["seeds"])} seeds. '
     'Mean over subjects [95 % interval].'
   )
-  verdicts = [
-    f'{v["figure"]}: {v["expected"]}? {v["finding"]}, '
-    f'{estimate(v["difference"], sign="+")}'
-    for v in results['verdicts']
+  found = [
+    f'{figure}: {expected}? {finding}, {difference}'
+    for expected, figure, difference, finding in verdicts(results)
   ]
-  return '\n'.join(
-    [head, '', *(line.rstrip() for line in lines), '', *verdicts]
-  )
+  return '\n'.join([head, '', *(line.rstrip() for line in lines), '', *found])
+
+
+def rows(results: dict) -> list[list[str]]:
+  """[figure, its estimate in each arm …] of every figure."""
+  return [
+    [figure, *(estimate(values.get(arm)) for arm in results['arms'])]
+    for figure, values in results['figures'].items()
+  ]
+
+
+def verdicts(results: dict) -> list[tuple[str, str, str, str]]:
+  """(what the paper expects, figure, difference, what was found)."""
+  return [
+    (
+      verdict['expected'],
+      verdict['figure'],
+      estimate(verdict['difference'], sign='+'),
+      verdict['finding'],
+    )
+    for verdict in results['verdicts']
+  ]
 
 
 def estimate(values: dict | None, sign: str = '') -> str:

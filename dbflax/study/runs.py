@@ -2,6 +2,7 @@
 
     <workdir>/runs/<arm>/<subject>/<seed>   a run like any other
     <workdir>/results.json                  all figures, and what they say
+    <workdir>/report/index.html             the same with plots and pictures
 
 Runs take over from each other whatever they have in common, such as class
 images. Any number of processes, on one machine or many with a shared folder,
@@ -17,9 +18,10 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dbflax import disk, errors, pipeline, scores, validate
+from dbflax import disk, errors, pipeline, validate
 from dbflax import workdir as workdir_lib
-from dbflax.study import findings
+from dbflax.evaluate import record
+from dbflax.study import findings, page
 from dbflax.study import results as results_lib
 
 _log = logging.getLogger(__name__)
@@ -54,8 +56,9 @@ def run(config, work: workdir_lib.Workdir) -> None:
   done = [one for one in planned if one not in waiting]
   results = results_lib.gather(config, read_scores(done), len(planned))
   disk.write_json(work.root / 'results.json', results)
+  page.write(work.root / 'report', results, _shown(done), work.command)
   print(results_lib.table(results))
-  print(f'Results: {work.root / "results.json"}')
+  print(f'Report: {work.root / "report/index.html"}')
 
 
 def plan(config, root: pathlib.Path) -> list[Run]:
@@ -144,7 +147,15 @@ def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
 
 
 def _scores(one: Run) -> pathlib.Path:
-  return one.folder / scores.STEP / 'scores.json'
+  return one.folder / record.STEP / 'scores.json'
+
+
+def _shown(done: Sequence[Run]) -> dict[tuple[str, str], pathlib.Path]:
+  """(subject, arm) → the folder of its first seed's run."""
+  first = {}
+  for one in done:
+    first.setdefault((one.subject, one.arm), one.folder)
+  return first
 
 
 def read_scores(done: Sequence[Run]) -> findings.Scores:
