@@ -121,6 +121,12 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   )
   assert one == same != two
 
+  page = (root / 'report/index.html').read_text()
+  for text in ('toybox oracle: PRES', 'one &lt; two', '3 of 3', 'same'):
+    assert text in page
+  # Five photos, and a picture of each arm and prompt.
+  assert page.count('<img src="data:image/png') == 5 + 3 * 2
+
   # A run that another process does is left to it.
   other = workdir.Workdir(root / 'runs/two/dog/0')
   other.claim()
@@ -152,12 +158,3 @@ def test_every_study_is_one_of_six_subjects_and_three_seeds(path, tmp_path):
   arms = {one.arm for one in planned}
   for _, arm, sign, other in config.expect:
     assert {arm, other} <= arms and sign in '<>'
-
-
-def test_the_page_of_a_study_shows_its_runs(tmp_path, command):
-  assert main.main(command) == 0
-  page = (tmp_path / 'work/report/index.html').read_text()
-  for text in ('toybox oracle: PRES', 'one &lt; two', '3 of 3', 'same'):
-    assert text in page
-  # Photos (as in arm one) and a picture of each arm and prompt.
-  assert page.count('<img src="data:image/png') == 5 + 3 * 2
