@@ -72,7 +72,8 @@ def _subject() -> ml_collections.ConfigDict:
   # toybox:CLASS/SEED, such as toybox:cat/3: an individual that pre-training
   # never saw, drawn when needed.
   subject.photos = 'toybox:dog'
-  # How many of them to use, from the first; 0 is all.
+  # How many of them to learn from, from the first; 0 is all. Samples are scored
+  # against all.
   subject.count = 0
   # What the subject is: its class, in a word or two. '' is none (Table 4 of the
   # paper): prompts then say the identifier alone, and prior.prompt a class.

@@ -73,14 +73,18 @@ def prior(job: job_lib.Job) -> Inputs:
 
 
 def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-  """The photos as a stage learns them: with the lower image, if it is SR."""
+  """The photos as a stage learns them: with the lower image, if it is SR.
+
+  The first `subject.count` of them; samples are scored against all.
+  """
+  learnt = slice(job.config.subject.count or None)
   names = list(job.model.stages)
   stage = job.model.stages[name]
   low = None
   if stage.is_super_resolution:
     below = job.model.stages[names[names.index(name) - 1]]
-    low = job.photos[below.resolution]
-  return job.photos[stage.resolution], low
+    low = job.photos[below.resolution][learnt]
+  return job.photos[stage.resolution][learnt], low
 
 
 def train(job: job_lib.Job, name: str) -> Inputs:

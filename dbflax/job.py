@@ -192,12 +192,22 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subject = config.subject
-  photos = subjects.load(subject.photos, sizes, subject.crop, subject.count)
+  photos = subjects.load(subject.photos, sizes, subject.crop)
+  _check_count(subject, len(photos[sizes[0]]))
   identifier = _identifier(config, model.tokenizer)
   model = _with_word(config, model, identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
   return Job(config, work, model, photos, identifier, samplers, mesh)
+
+
+def _check_count(subject, photos: int) -> None:
+  """Raises UserError if there are fewer photos than shall be learnt from."""
+  if subject.count > photos:
+    raise errors.UserError(
+      f"subject.count={subject.count}, but '{subject.photos}' has {photos} "
+      'photos; lower it, or take all with 0'
+    )
 
 
 def _check_agreement(job: Job) -> None:

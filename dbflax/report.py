@@ -81,6 +81,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'method': method,
     'identifier': identifier,
     'photos': photos,
+    'learnt': config.get('subject.count') or len(photos),
     'prompts': prompts,
     'scores': scores and _scores(scores),
     'nearest': _nearest(scores, paths.samples, photos, prompts)

@@ -20,7 +20,6 @@ def load(
   source: str,
   resolutions: Sequence[int],
   crop: str = 'centre',
-  count: int = 0,
 ) -> dict[int, np.ndarray]:
   """Reads the photos of a subject.
 
@@ -31,23 +30,16 @@ def load(
       drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
     crop: how photos become square, see `images.square`.
-    count: how many to take, from the first; 0 is all.
 
   Returns:
     {resolution: float32 [N, resolution, resolution, 3] in [-1, 1]}. All
     resolutions show the same N squares in the same order.
 
   Raises:
-    UserError: no or fewer photos there, or one that is unreadable or too
-      small.
+    UserError: no photos there, or one that is unreadable or too small.
   """
   photos = _photos(source, max(resolutions))
-  if count > len(photos):
-    raise errors.UserError(
-      f"subject.count={count}, but '{source}' has {len(photos)} photos; lower "
-      'it, or take all with 0'
-    )
-  squares = [images.square(photo, crop) for photo in photos[: count or None]]
+  squares = [images.square(photo, crop) for photo in photos]
   return {
     resolution: np.stack(
       [images.to_float(images.resize(photo, resolution)) for photo in squares]

@@ -83,15 +83,3 @@ def test_a_drawn_subject_is_drawn_the_same_each_time():
   assert first.shape == stored.shape == (5, 64, 64, 3)
   distance = np.abs(first[:, None] - stored).mean((2, 3, 4))
   np.testing.assert_array_equal(distance.argmin(1), np.arange(5))
-
-
-@pytest.mark.parametrize('count', [1, 2, 3])
-def test_as_many_photos_are_used_as_wanted_and_the_first(photos, count):
-  all_of_them = subjects.load(str(photos), (32,))[32]
-  some = subjects.load(str(photos), (32,), count=count)[32]
-  np.testing.assert_array_equal(some, all_of_them[:count])
-
-
-def test_more_photos_than_there_are_is_an_error(photos):
-  with pytest.raises(errors.UserError, match=r'subject\.count=4.*has 3 photos'):
-    subjects.load(str(photos), (32,), count=4)
