@@ -77,6 +77,7 @@ def _subject() -> ml_collections.ConfigDict:
   subject.count = 0
   # What the subject is: its class, in a word or two. '' is none (Table 4 of the
   # paper): prompts then say the identifier alone, and prior.prompt a class.
+  # 'auto': a classifier proposes it (dbflax/nouns.py).
   subject.class_noun = 'dog'
   # The word to bind it to; '' looks a rare one up in the vocabulary.
   subject.identifier = ''

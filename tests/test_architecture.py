@@ -30,7 +30,7 @@ LAYERS = (
   ('train.step',),
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
-    *('export', 'scores', 'preview', 'invert'),
+    *('export', 'scores', 'nouns', 'preview', 'invert'),
   ),
   ('pipeline',),
   ('study.*',),

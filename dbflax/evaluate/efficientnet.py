@@ -66,6 +66,19 @@ def look(
   return features.join(parts, len(pictures))
 
 
+def classify(pictures: features.Pictures) -> Float[np.ndarray, 'N 1000']:
+  """Logits of ImageNet's classes for each picture.
+
+  Raises:
+    UserError: the package is not installed.
+  """
+  path = weights()
+  tensors = legacy.tensors(path)
+  return (
+    look(load(path), pictures) @ tensors['_fc.weight'].T + tensors['_fc.bias']
+  )
+
+
 def _pixels(pictures: features.Pictures) -> np.ndarray:
   """float32 [N, SIDE, SIDE, 3]: (value - 127) / 128, as it was trained."""
   values = (features.squares(pictures, SIDE) + 1) * 127.5
