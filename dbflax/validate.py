@@ -22,6 +22,8 @@ OPTIMIZERS = ('adamw', 'adafactor', 'muon')
 REMAT = ('none', 'blocks', 'dots')
 JOIN = ('auto', 'yes', 'no')
 WEIGHTINGS = ('simple', 'min_snr')
+# What a study says of a subject (configs/studies/common.py).
+SUBJECT = ('photos', 'class_noun')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
 
@@ -174,6 +176,20 @@ RULES = (
     lambda value: not isinstance(value, str),
     "workdirs, such as ('runs/dog',)",
   ),
+  # Of a study (configs/studies/).
+  Rule(
+    'seeds',
+    lambda value: len(value) > 0 and all(0 <= seed < 2**31 for seed in value),
+    'at least one seed, such as (0, 1, 2)',
+  ),
+  Rule(
+    'subjects',
+    lambda value: (
+      bool(value) and all({*SUBJECT} <= {*one} for one in map(dict, value))
+    ),
+    f'dicts with {SUBJECT}, set in a config file',
+  ),
+  Rule('num_subjects', _at_least(0), '0 (all) or how many, from the first'),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
   _one_of('hosts.join', JOIN),

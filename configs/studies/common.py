@@ -89,5 +89,6 @@ def study(
   # decided: a run of all stages takes several times as long.
   c.base = default.get_config()
   c.base.cascade.stages = ('stage_1',)
+  c.base.stage_1.sample_every = 0
   c.base.sample.prompts = tuple(prompts)
   return c

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from configs.studies import common
-from dbflax import errors, main, workdir
+from dbflax import errors, main, validate, workdir
 from dbflax.study import runs
 
 FOLDER = pathlib.Path(common.__file__).parent
@@ -135,6 +135,27 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   other.close()
   assert main.main(command) == 0
   assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+  'option, message',
+  [
+    ('seeds=()', 'at least one seed'),
+    ('num_subjects=-1', '0 (all) or how many'),
+    ('base.stage_1.steps=0', 'at least 1'),
+    ('base.stage_1.stepps=5', 'did you mean base.stage_1.steps'),
+  ],
+)
+def test_a_bad_value_is_one_line(command, option, message, capsys):
+  assert main.main([*command, f'--config.{option}']) == 2
+  printed = capsys.readouterr().err
+  assert message in printed and printed.count('\n') == 1
+
+
+def test_a_subject_needs_photos_and_a_noun():
+  config = study({'a': {}}, subjects=(dict(photos='toybox:dog'),))
+  with pytest.raises(errors.UserError, match=r"'photos', 'class_noun'"):
+    validate.check(config)
 
 
 @pytest.mark.parametrize(
