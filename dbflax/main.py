@@ -241,13 +241,11 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
   if mode in STEPS and not dry_run:
     hosts.join(**config.hosts)
   _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
-  if 'subject' in config and config.subject.class_noun == 'auto':
-    from dbflax import nouns
-
-    config = nouns.resolved(config)
-  from dbflax import pipeline
+  from dbflax import nouns, pipeline
   from dbflax.study import runs
 
+  if 'subject' in config:
+    config = nouns.resolved(config)
   with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
     if dry_run:
       pipeline.dry_run(config, workdir, mode)

@@ -66,6 +66,18 @@ def quick():
   return compile
 
 
+@pytest.fixture(scope='module')
+def compilation_cache(tmp_path_factory):
+  """A cache of the module's own: several runs of one config compile once."""
+  import jax
+
+  before = jax.config.jax_compilation_cache_dir
+  folder = tmp_path_factory.mktemp('xla')
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  yield
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
 @pytest.fixture(scope='session')
 def tiny_folder(tmp_path_factory):
   """A cascade directory of 16 → 32 → 64 pixels, without weights."""

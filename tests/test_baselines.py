@@ -14,6 +14,8 @@ from dbflax.toybox import captions
 from dbflax.train import inversion, loop
 from dbflax.weights import diffusers
 
+pytestmark = pytest.mark.usefixtures('compilation_cache')
+
 ROOT = pathlib.Path(__file__).parents[1]
 INVERSION = (
   'method=textual_inversion',
@@ -22,16 +24,6 @@ INVERSION = (
   'inversion.checkpoint_every=1',
 )
 PROMPT_ONLY = ('method=prompt_only', 'subject.description=an orange dog')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def compilation_cache(tmp_path_factory):
-  """Several runs of one config compile once."""
-  before = jax.config.jax_compilation_cache_dir
-  folder = tmp_path_factory.mktemp('xla')
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  yield
-  jax.config.update('jax_compilation_cache_dir', before)
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +39,7 @@ def path(tmp_path_factory, random_params):
 
 
 @pytest.fixture(scope='module')
-def call(path):
+def call(path, compilation_cache):
   """call(mode, folder, *options) → the exit code."""
 
   def run(mode, folder, *options, dry_run=False):

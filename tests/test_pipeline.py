@@ -4,7 +4,6 @@ import json
 import pathlib
 import shutil
 
-import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -15,6 +14,8 @@ from dbflax import inputs as inputs_lib
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
 from dbflax.train import loop, step
+
+pytestmark = pytest.mark.usefixtures('compilation_cache')
 
 ROOT = pathlib.Path(__file__).parents[1]
 STAGES = cascade.STAGES
@@ -43,16 +44,6 @@ def inputs(folder, step_name):
   return json.loads((folder / step_name / 'manifest.json').read_text())[
     'inputs'
   ]
-
-
-@pytest.fixture(scope='module', autouse=True)
-def compilation_cache(tmp_path_factory):
-  """Several runs of one config compile once."""
-  before = jax.config.jax_compilation_cache_dir
-  folder = tmp_path_factory.mktemp('xla')
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  yield
-  jax.config.update('jax_compilation_cache_dir', before)
 
 
 @pytest.fixture(scope='module')

@@ -59,20 +59,13 @@ def _subjects(shown) -> list[dict[str, Any]]:
   return [
     {
       'name': subject,
-      'photos': images.list_photos(
-        max(folders.values(), key=_photos) / 'photos'
-      ),
+      'photos': images.list_photos(next(iter(folders.values())) / 'photos'),
       'arms': [
         (arm, _samples(folder / 'samples')) for arm, folder in folders.items()
       ],
     }
     for subject, folders in list(arms.items())[:MAX_SUBJECTS]
   ]
-
-
-def _photos(folder: pathlib.Path) -> int:
-  """How many photos a run learnt from: arms may differ in it."""
-  return len(images.list_photos(folder / 'photos'))
 
 
 def _samples(folder: pathlib.Path) -> list[tuple[str, dict[str, pathlib.Path]]]:

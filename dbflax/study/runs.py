@@ -18,7 +18,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dbflax import disk, errors, pipeline, validate
+from dbflax import disk, errors, nouns, pipeline, validate
 from dbflax import workdir as workdir_lib
 from dbflax.evaluate import record
 from dbflax.study import findings, page
@@ -137,8 +137,10 @@ def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
     # What they print is for one run; here it would be in the way.
     with contextlib.closing(work), contextlib.redirect_stdout(None):
       work.claim()
-      pipeline.run(one.config, work)
-      pipeline.evaluate(one.config, work)
+      config = nouns.resolved(one.config)
+      pipeline.sample(config, work)
+      pipeline.evaluate(config, work)
+      pipeline.report(config, work)
   except errors.InUse:
     return False
   except errors.UserError as error:
@@ -147,7 +149,7 @@ def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
 
 
 def _scores(one: Run) -> pathlib.Path:
-  return one.folder / record.STEP / 'scores.json'
+  return one.folder / record.STEP / record.FILE
 
 
 def _shown(done: Sequence[Run]) -> dict[tuple[str, str], pathlib.Path]:

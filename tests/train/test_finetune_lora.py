@@ -60,16 +60,6 @@ def network():
     yield seen
 
 
-@pytest.fixture(scope='module')
-def compilation_cache(tmp_path_factory):
-  """A resumed run compiles nothing that the first one did."""
-  before = jax.config.jax_compilation_cache_dir
-  folder = tmp_path_factory.mktemp('xla')
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  yield
-  jax.config.update('jax_compilation_cache_dir', before)
-
-
 def _run(stage, folder, case, steps):
   """(what fine-tuning leaves, the previews' {step: parameters})."""
   hyper = default.get_config().stage_1

@@ -18,6 +18,8 @@ from dbflax.text import t5
 from dbflax.train import inversion, loop, optimizer, step
 from dbflax.train import state as state_lib
 
+pytestmark = pytest.mark.usefixtures('compilation_cache')
+
 VOCABULARY, WIDTH, VECTORS, LENGTH = 40, 16, 2, 6
 ENCODER = t5.T5Encoder(VOCABULARY, WIDTH, 8, 24, num_layers=1, num_heads=2)
 # The variance's loss has a gradient of its own, which is not its slope.
@@ -35,16 +37,6 @@ def _data():
   photos = np.clip(_normal(1, 2, 1, 1, 3) + np.zeros((2, 16, 16, 3)), -1, 1)
   mask = (ids > 0).astype(np.int32)
   return inversion.Examples(photos.astype(np.float32), ids, mask)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def compilation_cache(tmp_path_factory):
-  """All runs of the file compile once."""
-  before = jax.config.jax_compilation_cache_dir
-  folder = tmp_path_factory.mktemp('xla')
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  yield
-  jax.config.update('jax_compilation_cache_dir', before)
 
 
 @pytest.fixture(scope='module')
