@@ -1,0 +1,107 @@
+"""One case from the first process to the ratios."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks import hardware, sides, timing
+from benchmarks import spec as spec_lib
+
+# Their first results are the same numbers; samplers draw noise of their own.
+_COMPARABLE = ('train', 'text')
+
+
+class Measurement:
+  """The sides of a case, and what is known of them."""
+
+  def __init__(
+    self,
+    spec: spec_lib.Spec,
+    cache: str,
+    timeout: float,
+    peak: float | None,
+    result: dict,
+    save: Callable[[], None],
+  ):
+    """`result` gets what is found, and save() is called after each finding.
+
+    `timeout` is what a side may take for one answer, in seconds; `peak` the
+    device's FLOP/s, or None where the table shall say.
+    """
+    self._spec, self._cache, self._timeout = spec, cache, timeout
+    self._peak, self._result, self._save = peak, result, save
+    self._found, self._running = {}, {}
+
+  def run(
+    self, names: Sequence[str], repetitions: int, calls: int | None
+  ) -> None:
+    """Starts the sides in turn, measures them in turn, and ends them.
+
+    Raises:
+      RuntimeError: the sides do not compute the same.
+    """
+    try:
+      for name in names:
+        self._attempt(name, self._start)
+      self._check()
+      for name in list(self._running):
+        self._attempt(name, lambda side: {'warm_s': self._time(side, 1)})
+      slowest = max(
+        (self._found[n]['warm_s'] for n in self._running), default=1
+      )
+      calls = calls or timing.calls(slowest)
+      for name in timing.order(list(self._running), repetitions):
+        self._attempt(name, lambda side: self._repeat(side, calls))
+      for name in list(self._running):
+        self._attempt(name, self._finish)
+    finally:
+      for side in self._running.values():
+        side.kill()
+
+  def _attempt(self, name: str, ask: Callable[[str], dict]) -> None:
+    """Notes what ask(name) says; a side that fails is out."""
+    found = self._found.setdefault(name, {})
+    if 'failed' in found:
+      return
+    try:
+      values = ask(name)
+    except sides.Failed as error:
+      values = {'failed': str(error)}
+      self._running.pop(name).kill()
+    found |= values
+    shown = {k: v for k, v in values.items() if v is not None}
+    print(f'  {name}: {shown}', flush=True)
+    self._note()
+
+  def _note(self) -> None:
+    peak = self._peak or hardware.PEAKS.get(self._device())
+    self._result['sides'] = timing.summarise(self._found, peak)
+    self._save()
+
+  def _device(self) -> str:
+    """JAX's name of it, once our side has said it."""
+    return self._found.get(timing.OURS, {}).get('device', '')
+
+  def _start(self, name: str) -> dict:
+    self._running[name] = sides.Side(name, self._spec, self._cache)
+    return self._running[name].answer(self._timeout)
+
+  def _time(self, name: str, calls: int) -> float:
+    return self._running[name].run(calls, self._timeout)
+
+  def _repeat(self, name: str, calls: int) -> dict:
+    seconds = self._found[name].get('seconds', [])
+    return {'seconds': [*seconds, self._time(name, calls)], 'calls': calls}
+
+  def _finish(self, name: str) -> dict:
+    return self._running[name].finish(self._timeout)
+
+  def _check(self) -> None:
+    if self._spec.kind not in _COMPARABLE:
+      return
+    off = timing.disagreement(self._found)
+    self._result['disagreement'] = off
+    allowed = timing.TOLERANCE[self._spec.dtype]
+    if off is not None and not off <= allowed:
+      raise RuntimeError(
+        f'the sides differ by {off:.2g} at the first call, more than '
+        f'{allowed}: {self._found}'
+      )

@@ -1,0 +1,151 @@
+"""The cases, done by dbflax with the functions that a run calls."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import spec as spec_lib
+from dbflax import cascade, pretrained, rng, sharding
+from dbflax.plan import flops
+from dbflax.text import embed, t5
+from dbflax.train import optimizer
+from dbflax.train import state as state_lib
+from dbflax.train import step as step_lib
+from dbflax.weights import diffusers
+
+_OBJECTIVE = step_lib.Objective(noise_level=(spec_lib.NOISE_LEVEL,) * 2)
+_ROOT = 0
+
+
+def build(spec: spec_lib.Spec, side: str) -> spec_lib.Work:
+  """`side` is 'dbflax'."""
+  del side
+  inputs = dict(np.load(pathlib.Path(spec.folder) / 'inputs.npz'))
+  make = {'train': _train, 'text': _text, 'images': _draw, 'cascade': _draw}
+  return make[spec.kind](spec, inputs)
+
+
+def load_stage(spec: spec_lib.Spec, name: str) -> cascade.Stage:
+  folder = pathlib.Path(spec.folder) / name
+  return pretrained.load_stage(folder, name, dtype=jnp.dtype(spec.dtype))
+
+
+def _load_params(spec, stage, mesh) -> dict:
+  init = functools.partial(cascade.init_stage, stage)
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  return diffusers.read_params(
+    pathlib.Path(spec.folder) / stage.name / 'unet',
+    shapes,
+    shardings=sharding.shard_tree(shapes, mesh),
+  )
+
+
+def first_draws(stage: cascade.Stage, made: dict) -> dict[str, np.ndarray]:
+  """What the first step draws, for the other sides."""
+  key = rng.key(jax.random.key(_ROOT), f'{stage.name}/instance', 0)
+  draws = step_lib.draw(stage, _OBJECTIVE, step_lib.Batch(**made, text=0), key)
+  found = {'t': draws.t, 'eps': draws.eps, 'lowres': draws.lowres}
+  return {k: np.asarray(v) for k, v in found.items() if v is not None}
+
+
+def _train(spec, inputs) -> spec_lib.Work:
+  """A plain denoising step, its batch and state on the device."""
+  stage, mesh = load_stage(spec, spec.part), sharding.make_mesh()
+  tx = optimizer.build(learning_rate=spec_lib.LEARNING_RATE, steps=10**6)
+  state = state_lib.create(_load_params(spec, stage, mesh), tx, ema=False)
+  shardings = sharding.shard_tree(state, mesh)
+  state = sharding.put(state, shardings)
+  fields = {f.name for f in dataclasses.fields(step_lib.Batch)}
+  batch = {k: v for k, v in inputs.items() if k in fields}
+  batch = sharding.put_batch(step_lib.Batch(**batch), mesh)
+  null_text = jax.device_put(inputs['null_text'], sharding.replicated(mesh))
+  root = jax.random.key(_ROOT)
+  update = step_lib.make_denoising_step(
+    stage, _OBJECTIVE, tx, 0.0, mesh, shardings
+  )
+
+  def run(calls):
+    nonlocal state
+    for _ in range(calls):
+      state, metrics = update(state, batch, null_text, root)
+    jax.block_until_ready(state)
+    return np.asarray(metrics['instance_loss'])
+
+  return spec_lib.Work(
+    run, lambda: _flops(update, state, batch, null_text, root)
+  )
+
+
+def _flops(run, *args) -> float:
+  return flops.count(jax.make_jaxpr(run)(*args))
+
+
+def _draw(spec, inputs) -> spec_lib.Work:
+  """One trajectory of a stage, or of all one after the other."""
+  mesh = sharding.make_mesh()
+  names = [spec.part] if spec.part else list(cascade.STAGES)
+  text, null_text = inputs['text'], inputs['null_text']
+  text, null_text = sharding.put_batch(text, mesh), jax.device_put(null_text)
+  keys = jax.vmap(jax.random.key)(np.arange(spec.batch))
+  chain = [(*_sampler(spec, name, mesh),) for name in names]
+
+  def draw():
+    low = ()
+    for sampler, params in chain:
+      low = (sampler(params, text, null_text, keys, *low),)
+    return low[0]
+
+  def run(calls):
+    for _ in range(calls):
+      images = np.asarray(draw())
+    return images
+
+  return spec_lib.Work(run, lambda: _flops(draw))
+
+
+def _sampler(spec, name: str, mesh):
+  """(sampler, parameters) of a stage, as prior.draw and sample.draw use it."""
+  stage = load_stage(spec, name)
+  options = cascade.Sampling(
+    'ancestral', spec.steps[name], spec.guidance[name], spec_lib.NOISE_LEVEL
+  )
+  params = _load_params(spec, stage, mesh)
+  return cascade.make_sampler(stage, options, mesh), params
+
+
+def _text(spec, inputs) -> spec_lib.Work:
+  """The encoder alone; the ids are there."""
+  folder = pathlib.Path(spec.folder) / 'text_encoder'
+  config = json.loads((folder / 'config.json').read_text())
+  encoder = t5.from_config(config, dtype=spec.dtype)
+  init = functools.partial(cascade.init_encoder, encoder)
+  shapes = jax.eval_shape(init, jax.random.key(0))
+  params = diffusers.read_params(
+    folder,
+    shapes,
+    shardings=sharding.shard_tree(shapes, sharding.make_mesh()),
+    dtype=np.dtype(jnp.dtype(spec.dtype)),
+  )
+  apply = embed.compiled(encoder, None)
+  args = ({'params': params}, inputs['ids'], inputs['mask'])
+
+  def run(calls):
+    for _ in range(calls):
+      states = np.asarray(apply(*args), np.float32)
+    return states * inputs['mask'][..., None]
+
+  return spec_lib.Work(run, lambda: _flops(apply, *args))
+
+
+def facts(spec: spec_lib.Spec) -> dict:
+  """Versions, device, and the most memory that was in use."""
+  [device, *_] = jax.devices()
+  found = {'jax': jax.__version__, 'device': device.device_kind}
+  if spec.device == 'gpu':
+    found['peak_bytes'] = device.memory_stats()['peak_bytes_in_use']
+  return found
