@@ -41,20 +41,15 @@ class Measurement:
     try:
       for name in names:
         self._attempt(name, self._start)
-      self._check()
       for name in list(self._running):
-        self._attempt(name, lambda side: {'warm_s': self._time(side, 1)})
-      slowest = max(
-        (self._found[n]['warm_s'] for n in self._running), default=1
-      )
-      calls = calls or timing.calls(slowest)
+        self._attempt(name, self._warm_up)
+      calls = calls or self._calls()
       for name in timing.order(list(self._running), repetitions):
         self._attempt(name, lambda side: self._repeat(side, calls))
-      for name in list(self._running):
-        self._attempt(name, self._finish)
     finally:
       for side in self._running.values():
-        side.kill()
+        side.end()
+    self._check()
 
   def _attempt(self, name: str, ask: Callable[[str], dict]) -> None:
     """Notes what ask(name) says; a side that fails is out."""
@@ -65,10 +60,9 @@ class Measurement:
       values = ask(name)
     except sides.Failed as error:
       values = {'failed': str(error)}
-      self._running.pop(name).kill()
+      self._running.pop(name).end()
     found |= values
-    shown = {k: v for k, v in values.items() if v is not None}
-    print(f'  {name}: {shown}', flush=True)
+    print(f'  {name}: {_short(values)}', flush=True)
     self._note()
 
   def _note(self) -> None:
@@ -84,15 +78,18 @@ class Measurement:
     self._running[name] = sides.Side(name, self._spec, self._cache)
     return self._running[name].answer(self._timeout)
 
-  def _time(self, name: str, calls: int) -> float:
-    return self._running[name].run(calls, self._timeout)
+  def _warm_up(self, name: str) -> dict:
+    return {'warm_s': self._running[name].run(1, self._timeout)['seconds']}
+
+  def _calls(self) -> int:
+    """The same number of all, by the slowest."""
+    warm = [self._found[name]['warm_s'] for name in self._running]
+    return timing.calls(max(warm, default=1))
 
   def _repeat(self, name: str, calls: int) -> dict:
-    seconds = self._found[name].get('seconds', [])
-    return {'seconds': [*seconds, self._time(name, calls)], 'calls': calls}
-
-  def _finish(self, name: str) -> dict:
-    return self._running[name].finish(self._timeout)
+    answer = self._running[name].run(calls, self._timeout)
+    seconds = [*self._found[name].get('seconds', []), answer['seconds']]
+    return {**answer, 'seconds': seconds, 'calls': calls}
 
   def _check(self) -> None:
     if self._spec.kind not in _COMPARABLE:
@@ -105,3 +102,9 @@ class Measurement:
         f'the sides differ by {off:.2g} at the first call, more than '
         f'{allowed}: {self._found}'
       )
+
+
+def _short(values: dict) -> str:
+  form = lambda v: f'{v:.4g}' if isinstance(v, float) else str(v)
+  last = lambda v: v[-1] if isinstance(v, list) else v
+  return ', '.join(f'{k} {form(last(v))}' for k, v in values.items())

@@ -19,8 +19,8 @@ _UPPER = {
   'class_embed_type': 'timestep',
   'time_embedding_act_fn': 'gelu',
   'resnet_skip_time_act': True,
-  'resnet_out_scale_factor': 2**0.5,
-  'mid_block_scale_factor': 2**0.5,
+  'resnet_out_scale_factor': 1.4142271248762552,
+  'mid_block_scale_factor': 1.4142271248762552,
 }
 
 

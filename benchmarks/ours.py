@@ -92,30 +92,33 @@ def _draw(spec, inputs) -> spec_lib.Work:
   text, null_text = inputs['text'], inputs['null_text']
   text, null_text = sharding.put_batch(text, mesh), jax.device_put(null_text)
   keys = jax.vmap(jax.random.key)(np.arange(spec.batch))
-  chain = [(*_sampler(spec, name, mesh),) for name in names]
+  samplers = [_sampler(spec, name, mesh) for name in names]
 
-  def draw():
+  def draws():
+    """The calls that draw a stage's pictures from those of the stage below."""
     low = ()
-    for sampler, params in chain:
-      low = (sampler(params, text, null_text, keys, *low),)
-    return low[0]
+    for sample in samplers:
+      call = functools.partial(sample, text, null_text, keys, *low)
+      low = (call(),)
+      yield call, low[0]
 
   def run(calls):
     for _ in range(calls):
-      images = np.asarray(draw())
+      *_, (_, images) = draws()
+      images = np.asarray(images)
     return images
 
-  return spec_lib.Work(run, lambda: _flops(draw))
+  return spec_lib.Work(run, lambda: sum(_flops(call) for call, _ in draws()))
 
 
 def _sampler(spec, name: str, mesh):
-  """(sampler, parameters) of a stage, as prior.draw and sample.draw use it."""
+  """A stage's sampler, as prior.draw and sample.draw call it."""
   stage = load_stage(spec, name)
   options = cascade.Sampling(
     'ancestral', spec.steps[name], spec.guidance[name], spec_lib.NOISE_LEVEL
   )
   params = _load_params(spec, stage, mesh)
-  return cascade.make_sampler(stage, options, mesh), params
+  return functools.partial(cascade.make_sampler(stage, options, mesh), params)
 
 
 def _text(spec, inputs) -> spec_lib.Work:
@@ -142,10 +145,14 @@ def _text(spec, inputs) -> spec_lib.Work:
   return spec_lib.Work(run, lambda: _flops(apply, *args))
 
 
-def facts(spec: spec_lib.Spec) -> dict:
-  """Versions, device, and the most memory that was in use."""
-  [device, *_] = jax.devices()
-  found = {'jax': jax.__version__, 'device': device.device_kind}
-  if spec.device == 'gpu':
-    found['peak_bytes'] = device.memory_stats()['peak_bytes_in_use']
-  return found
+def facts() -> dict:
+  """Versions, and the device's name."""
+  return {'jax': jax.__version__, 'device': jax.devices()[0].device_kind}
+
+
+def device_peak() -> int:
+  """The most bytes of the device's memory that arrays and programs took.
+
+  Since the start: it includes trying out kernels while compiling.
+  """
+  return jax.devices()[0].memory_stats()['peak_bytes_in_use']

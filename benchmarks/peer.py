@@ -1,10 +1,10 @@
 """The cases, done by PyTorch with diffusers and transformers.
 
 Training is what diffusers' train_dreambooth.py does with IF: float32 weights,
-autocast where the type is bfloat16, mean squared error on the prediction half of the
-output (the variance half is dropped), clipped gradients, AdamW. Unlike it, the
-loss is not read back every step, gradients are freed and not zeroed (both are
-faster), and stage II gets its lower image as IF's pipeline presents it.
+autocast where the type is bfloat16, mean squared error on the prediction half
+of the output (the variance half is dropped), clipped gradients, AdamW. Unlike
+there, the loss is not read back every step, gradients are freed and not zeroed
+(both are faster), and stage II gets its lower image as IF's pipeline has it.
 Sampling is IF's pipelines with weights of the type of computation.
 "Compiled" is `unet.compile()`, as diffusers' documentation advises.
 """
@@ -193,13 +193,15 @@ def _text(spec, inputs, is_compiled):
   return run
 
 
-def facts(spec: spec_lib.Spec) -> dict:
-  """Versions, device, and the most memory that was in use."""
-  found = {
+def facts() -> dict:
+  """Versions."""
+  return {
     'torch': torch.__version__,
     'diffusers': diffusers.__version__,
     'transformers': transformers.__version__,
   }
-  if spec.device == 'gpu':
-    found['peak_bytes'] = torch.cuda.max_memory_allocated()
-  return found
+
+
+def device_peak() -> int:
+  """The most bytes of the device's memory that tensors took."""
+  return torch.cuda.max_memory_allocated()

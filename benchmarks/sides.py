@@ -84,17 +84,17 @@ class Side:
       raise Failed(f'ended with exit code {self._process.wait()}')
     return json.loads(line)
 
-  def run(self, calls: int, timeout: float) -> float:
-    """Seconds that each of so many calls took."""
+  def run(self, calls: int, timeout: float) -> dict:
+    """Makes so many calls: 'seconds' of each, and 'peak_bytes' so far."""
     with contextlib.suppress(BrokenPipeError):  # `answer` says how it ended.
       print(calls, file=self._process.stdin, flush=True)
-    return self.answer(timeout)['seconds']
-
-  def finish(self, timeout: float) -> dict:
-    """Its facts; it ends."""
-    self._process.stdin.close()
     return self.answer(timeout)
 
-  def kill(self) -> None:
-    self._process.kill()
-    self._process.wait()
+  def end(self) -> None:
+    """Lets it go; kills it if it is busy."""
+    self._process.stdin.close()
+    try:
+      self._process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+      self._process.kill()
+      self._process.wait()

@@ -3,9 +3,9 @@
   python -m benchmarks.worker SIDE '{…}'
 
 A line on its input is a number of calls; a line on its output is json: first
-how it came up, then the seconds that each lot of calls took, and when its input
-ends, facts. A process for each side keeps memory apart, and two stacks that
-bring their own CUDA libraries and thread pools.
+how it came up, then the seconds that each lot of calls took. A process for each
+side keeps memory apart, and two stacks with their own CUDA libraries and
+thread pools.
 """
 
 import importlib
@@ -25,35 +25,43 @@ _MODULES = {
 
 
 def serve(side: str, spec: spec_lib.Spec, lines, answer) -> None:
-  """Answers every line of `lines` by a dict, until they end."""
+  """Answers once when all is ready, and then every line of `lines`."""
   start = time.perf_counter()
   module = importlib.import_module(_MODULES[side])
   imported = time.perf_counter()
   work = module.build(spec, side)
   built = time.perf_counter()
   result = work.run(1)
-  peak = memory.reset_peak()
-  answer(
-    {
-      'import_s': imported - start,
-      'load_s': built - imported,
-      'first_s': time.perf_counter() - built,
-      'result': result.tolist() if result.size == 1 else None,
-      'norm': float((result.astype('float64') ** 2).mean() ** 0.5),
-      'start_peak_bytes': peak,
-    }
-  )
+  times = {
+    'import_s': imported - start,
+    'load_s': built - imported,
+    'first_s': time.perf_counter() - built,
+  }
+  answer(times | _describe(result) | module.facts() | _more(spec, work))
   for line in lines:
     start = time.perf_counter()
     work.run(int(line))
-    answer({'seconds': (time.perf_counter() - start) / int(line)})
-  answer(_facts(module, spec, work))
+    seconds = (time.perf_counter() - start) / int(line)
+    answer({'seconds': seconds, 'peak_bytes': _peak(module, spec)})
 
 
-def _facts(module, spec, work) -> dict:
-  """Peak memory is of the device, or on a CPU of the process."""
-  found = {'peak_bytes': memory.peak(), **module.facts(spec)}
-  return found | ({'flops': work.count()} if work.count else {})
+def _describe(result) -> dict:
+  """The result, if it is a number, and its root mean square."""
+  norm = float((result.astype('float64') ** 2).mean() ** 0.5)
+  return {'result': result.item() if result.size == 1 else None, 'norm': norm}
+
+
+def _more(spec, work) -> dict:
+  found = {'flops': work.count()} if work.count else {}
+  if spec.device == 'cpu':
+    # What compiling took shall not count as the work's.
+    found['start_peak_bytes'] = memory.reset_peak()
+  return found
+
+
+def _peak(module, spec) -> int:
+  """Bytes of the device, or on a CPU of this process after its first call."""
+  return memory.peak() if spec.device == 'cpu' else module.device_peak()
 
 
 def main(side: str, spec: spec_lib.Spec) -> None:
