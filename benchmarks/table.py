@@ -16,7 +16,7 @@ def markdown(results: Sequence[dict]) -> str:
 
 
 def _rows(result: dict) -> Iterator[list[str]]:
-  for name, side in result['sides'].items():
+  for name, side in result.get('sides', {}).items():
     start = [result['case'], str(result['batch']), name]
     if 'failed' in side:
       start.append(side['failed'])

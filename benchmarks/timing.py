@@ -1,5 +1,6 @@
 """Interleaved repetitions, and what is made of them."""
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 
@@ -56,7 +57,8 @@ def disagreement(sides: dict[str, dict]) -> float | None:
   if OURS not in found or len(found) < 2:
     return None
   ours = found.pop(OURS)
-  return max(abs(other - ours) for other in found.values()) / abs(ours)
+  off = [abs(other - ours) / abs(ours) for other in found.values()]
+  return max(off, key=lambda value: (math.isnan(value), value))
 
 
 def _measure(side: dict) -> str:

@@ -229,7 +229,7 @@ def test_no_module_is_a_drawer_for_everything():
 
 def sources():
   """Every python file of the tree that is written by hand."""
-  folders = ('dbflax', 'configs', 'tests', 'launch')
+  folders = ('dbflax', 'benchmarks', 'configs', 'tests', 'launch')
   return [
     path for folder in folders for path in sorted((ROOT / folder).rglob('*.py'))
   ]

@@ -1,0 +1,64 @@
+"""The benchmark command from end to end, on networks of two levels."""
+
+import json
+import math
+
+import pytest
+
+from benchmarks import run, sides
+from benchmarks import spec as spec_lib
+
+pytestmark = pytest.mark.parity
+pytest.importorskip('torch', reason='the peer is torch')
+pytest.importorskip('diffusers', reason='the peer is diffusers')
+
+CASES = ('train/tiny-sr', 'images/tiny-base', 'text/tiny-t5')
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+  """results.json of all kinds, by case; torch is not compiled."""
+  out = tmp_path_factory.mktemp('benchmarks')
+  options = '--sides dbflax eager --repetitions 2 --calls 1 --device cpu'
+  only = ('--only', *CASES, '--out', str(out), '--threads', '1')
+  run.main([*options.split(), *only])
+  assert (out / 'results.md').read_text().count('\n') == 2 + 2 * len(CASES)
+  found = json.loads((out / 'results.json').read_text())['cases']
+  return {case['case']: case for case in found}
+
+
+def test_both_sides_are_measured_as_often(results):
+  assert set(results) == set(CASES)
+  for result in results.values():
+    for side in result['sides'].values():
+      assert len(side['seconds']) == 2
+      assert all(0 < s < math.inf for s in side['seconds'])
+      assert side['peak_bytes'] > 2**20
+    assert result['sides']['dbflax']['flops'] > 0
+
+
+def test_both_sides_compute_the_same(results):
+  for name in ('train/tiny-sr', 'text/tiny-t5'):
+    assert results[name]['disagreement'] < 1e-5
+
+
+def test_a_side_that_cannot_begin_is_said_to_have_failed(tmp_path):
+  spec = spec_lib.Spec(
+    *('text', 'tiny-t5', 'text_encoder', 1, 'float32', 'cpu', 1),
+    *(str(tmp_path), {}, {}),
+  )
+  side = sides.Side('dbflax', spec, str(tmp_path))
+  with pytest.raises(sides.Failed, match='exit code 1'):
+    side.answer(60)
+  side.end()
+
+
+def test_a_side_that_takes_too_long_has_failed(tmp_path):
+  spec = spec_lib.Spec(
+    *('text', 'tiny-t5', 'text_encoder', 1, 'float32', 'cpu', 1),
+    *(str(tmp_path), {}, {}),
+  )
+  side = sides.Side('eager', spec, str(tmp_path))
+  with pytest.raises(sides.Failed, match='no answer in 0 s'):
+    side.answer(0.01)
+  side.end()
