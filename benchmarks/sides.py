@@ -24,7 +24,7 @@ def environment(spec: spec_lib.Spec, cache: str) -> dict[str, str]:
   threads = str(spec.threads)
   return {
     **os.environ,
-    'PYTHONPATH': str(ROOT),
+    'PYTHONPATH': os.pathsep.join([str(ROOT), *_path()]),
     'OMP_NUM_THREADS': threads,
     'MKL_NUM_THREADS': threads,
     'HF_HUB_OFFLINE': '1',
@@ -35,6 +35,10 @@ def environment(spec: spec_lib.Spec, cache: str) -> dict[str, str]:
     'TORCHINDUCTOR_CACHE_DIR': f'{cache}/inductor',
     'TRITON_CACHE_DIR': f'{cache}/triton',
   }
+
+
+def _path() -> list[str]:
+  return [os.environ['PYTHONPATH']] if 'PYTHONPATH' in os.environ else []
 
 
 def make_inputs(spec: spec_lib.Spec, cache: str) -> None:
