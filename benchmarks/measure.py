@@ -96,6 +96,7 @@ class Measurement:
       return
     off = timing.disagreement(self._found)
     self._result['disagreement'] = off
+    self._save()
     allowed = timing.TOLERANCE[self._spec.dtype]
     if off is not None and not off <= allowed:
       raise RuntimeError(
