@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     results.append({})
     _run(case, args, results[-1], lambda: _write(out, args, results))
   print((out / 'results.md').read_text())
+  if wrong := [r['case'] for r in results if not r.get('agree', True)]:
+    sys.exit(f'the sides do not compute the same: {", ".join(wrong)}')
 
 
 def _run(case: cases.Case, args, result: dict, save: Callable) -> None:
@@ -77,11 +80,18 @@ def _parse(argv) -> argparse.Namespace:
 
 
 def _write(out: pathlib.Path, args, results: list[dict]) -> None:
-  machine = {'cpu': platform.processor(), 'python': platform.python_version()}
+  machine = {'cpu': _cpu(), 'python': platform.python_version()}
   settings = {**vars(args), 'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
   written = {'machine': machine, 'settings': settings, 'cases': results}
   (out / 'results.json').write_text(json.dumps(written, indent=2) + '\n')
   (out / 'results.md').write_text(table.markdown(results))
+
+
+def _cpu() -> str:
+  """The processor's name, by Linux."""
+  lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+  names = [line.partition(': ')[2] for line in lines if 'model name' in line]
+  return names[0] if names else platform.machine()
 
 
 if __name__ == '__main__':
