@@ -58,7 +58,7 @@ def test_a_side_that_takes_too_long_has_failed(tmp_path):
     *('text', 'tiny-t5', 'text_encoder', 1, 'float32', 'cpu', 1),
     *(str(tmp_path), {}, {}),
   )
-  side = sides.Side('eager', spec, str(tmp_path))
+  side = sides.Side('dbflax', spec, str(tmp_path))
   with pytest.raises(sides.Failed, match='no answer in 0 s'):
     side.answer(0.01)
   side.end()
