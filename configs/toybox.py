@@ -8,9 +8,10 @@
 
 The text encoder comes first; the stages then need only it, and the oracle,
 which reads pictures for the metrics, needs nothing. These are budgets for two
-CPU cores; `:stage_1_gpu` and so on are for one GPU, in bfloat16, and
-`:stage_1_longer` goes on from the embedded stage_1. Cost and quality of the
-embedded weights: dbflax/assets/toybox/README.md.
+CPU cores; `:stage_1_gpu`, `:stage_2_gpu`, `:stage_3_gpu` and `:oracle_gpu` are
+for one GPU, the stages in bfloat16. `:stage_1_longer` and `:stage_1_longer_gpu`
+go on from the embedded stage_1. How the embedded weights were made and how good
+they are says dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
 """
@@ -23,29 +24,38 @@ from configs import default
 from dbflax import errors
 
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
-# What a variant changes of its target's section. Those of a GPU are meant for
-# twenty minutes in all on one of a data centre; not yet run there.
+_EMBEDDED = 'dbflax/assets/toybox/stage_1/unet'
+_GPU = dict(dtype='bfloat16', ema_decay=0.999, checkpoint_every=2000)
+# What a variant changes of its target's section.
 _CHANGES = {
-  'text_encoder_gpu': dict(steps=3000, batch=512),
   'stage_1_gpu': dict(
-    dtype='bfloat16',
+    **_GPU,
     phases=(
-      dict(resolution=32, crop=0, batch=256, steps=5000),
-      dict(resolution=64, crop=0, batch=256, steps=5000),
+      dict(resolution=32, crop=0, batch=256, steps=4000),
+      dict(resolution=64, crop=0, batch=256, steps=12000),
     ),
   ),
   'stage_2_gpu': dict(
-    dtype='bfloat16',
-    phases=(dict(resolution=64, crop=64, batch=128, steps=5000),),
+    **_GPU, phases=(dict(resolution=64, crop=64, batch=128, steps=8000),)
   ),
   'stage_3_gpu': dict(
-    dtype='bfloat16',
-    phases=(dict(resolution=256, crop=96, batch=64, steps=4000),),
+    **_GPU, phases=(dict(resolution=256, crop=96, batch=64, steps=6000),)
   ),
-  'oracle_gpu': dict(classes=10, individuals=8, steps=6000),
+  'oracle_gpu': dict(
+    classes=10,
+    individuals=8,
+    steps=16000,
+    ema_decay=0.999,
+    checkpoint_every=2000,
+  ),
   'stage_1_longer': dict(
-    start='dbflax/assets/toybox/stage_1/unet',
+    start=_EMBEDDED,
     phases=(dict(resolution=64, crop=0, batch=32, steps=2000),),
+  ),
+  'stage_1_longer_gpu': dict(
+    **_GPU,
+    start=_EMBEDDED,
+    phases=(dict(resolution=64, crop=0, batch=256, steps=4800),),
   ),
 }
 VARIANTS = (*TARGETS, *_CHANGES, 'measure', 'tiny')
@@ -66,7 +76,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # Names the workdir: all targets of the cascade share one.
   c.name = 'tiny' if variant == 'tiny' else 'toybox'
   # What this run trains.
-  c.target = re.sub('_(gpu|longer)$', '', variant)
+  c.target = re.sub('(_longer)?(_gpu)?$', '', variant)
   # Root of every random number.
   c.seed = 0
   # Tokens per caption.

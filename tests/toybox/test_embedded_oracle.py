@@ -53,3 +53,20 @@ def test_the_oracle_reads_the_renders(sheet):
   for field in ('place_id', 'accessory_id', 'style_id'):
     asked = np.array([case.fields.get(field, 0) for case in shown])
     assert (answers[field] == asked).mean() > 0.9, field
+
+
+def test_the_oracle_reads_the_samples(sheet):
+  """They are what the embedded cascade draws; prompts may leave places open."""
+  noun, shown, _, picture = sheet
+  drawn = np.concatenate([_tiles(picture, 1), _tiles(picture, 3)])
+  seen = oracle_lib.read(oracle_lib.load(), drawn / np.float32(127.5) - 1)
+  answers = {name: x.argmax(-1) for name, x in seen.logits.items()}
+  of_class = answers['class_id'] == scene.CLASSES.index(noun)
+  assert of_class.mean() > 0.95
+  for field in ('accessory_id', 'style_id'):
+    asked = np.array([case.fields.get(field, 0) for case in shown])
+    assert (answers[field] == asked).mean() > 0.9, field
+  named = np.array(['place_id' in case.fields for case in shown])
+  named[sheets.COLUMNS :] = False  # there the place is the render's alone
+  asked = np.array([case.fields.get('place_id', 0) for case in shown])
+  assert (answers['place_id'] == asked)[named].mean() > 0.9
