@@ -24,8 +24,9 @@ from configs import default
 from dbflax import errors
 
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
-_EMBEDDED = 'dbflax/assets/toybox/stage_1/unet'
+_EMBEDDED = 'dbflax/assets/toybox/{}/unet'
 _GPU = dict(dtype='bfloat16', ema_decay=0.999, checkpoint_every=2000)
+_ADAPT = dict(learning_rate=5e-4, warmup=10, decay=0.9, ema_decay=0.97)
 # What a variant changes of its target's section.
 _CHANGES = {
   'stage_1_gpu': dict(
@@ -49,13 +50,25 @@ _CHANGES = {
     checkpoint_every=2000,
   ),
   'stage_1_longer': dict(
-    start=_EMBEDDED,
+    start=_EMBEDDED.format('stage_1'),
     phases=(dict(resolution=64, crop=0, batch=32, steps=2000),),
   ),
   'stage_1_longer_gpu': dict(
     **_GPU,
-    start=_EMBEDDED,
+    start=_EMBEDDED.format('stage_1'),
     phases=(dict(resolution=64, crop=0, batch=256, steps=4800),),
+  ),
+  # Norms and attention meet whole pictures when sampled, so crops alone are not
+  # enough: whole pictures of 256 pixels, and crops as large as one can afford.
+  'stage_2_longer': dict(
+    **_ADAPT,
+    start=_EMBEDDED.format('stage_2'),
+    phases=(dict(resolution=64, crop=256, batch=2, steps=150),),
+  ),
+  'stage_3_longer': dict(
+    **_ADAPT,
+    start=_EMBEDDED.format('stage_3'),
+    phases=(dict(resolution=256, crop=512, batch=1, steps=100),),
   ),
 }
 VARIANTS = (*TARGETS, *_CHANGES, 'measure', 'tiny')
