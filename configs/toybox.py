@@ -9,9 +9,9 @@
 The text encoder comes first; the stages then need only it, and the oracle,
 which reads pictures for the metrics, needs nothing. These are budgets for two
 CPU cores; `:stage_1_gpu`, `:stage_2_gpu`, `:stage_3_gpu` and `:oracle_gpu` are
-for one GPU, the stages in bfloat16. `:stage_1_longer` and `:stage_1_longer_gpu`
-go on from the embedded stage_1. How the embedded weights were made and how good
-they are says dbflax/assets/toybox/README.md.
+for one GPU, the stages in bfloat16. `:stage_1_longer`, `:stage_2_longer` and
+`:stage_1_longer_gpu` go on from the embedded stage. How the embedded weights
+were made, and how good they are: dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
 """
@@ -26,7 +26,6 @@ from dbflax import errors
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
 _EMBEDDED = 'dbflax/assets/toybox/{}/unet'
 _GPU = dict(dtype='bfloat16', ema_decay=0.999, checkpoint_every=2000)
-_ADAPT = dict(learning_rate=5e-4, warmup=10, decay=0.9, ema_decay=0.97)
 # What a variant changes of its target's section.
 _CHANGES = {
   'stage_1_gpu': dict(
@@ -58,17 +57,15 @@ _CHANGES = {
     start=_EMBEDDED.format('stage_1'),
     phases=(dict(resolution=64, crop=0, batch=256, steps=4800),),
   ),
-  # Norms and attention meet whole pictures when sampled, so crops alone are not
-  # enough: whole pictures of 256 pixels, and crops as large as one can afford.
+  # Norms and attention meet whole pictures when sampled: crops alone are not
+  # enough.
   'stage_2_longer': dict(
-    **_ADAPT,
     start=_EMBEDDED.format('stage_2'),
     phases=(dict(resolution=64, crop=256, batch=2, steps=150),),
-  ),
-  'stage_3_longer': dict(
-    **_ADAPT,
-    start=_EMBEDDED.format('stage_3'),
-    phases=(dict(resolution=256, crop=512, batch=1, steps=100),),
+    learning_rate=5e-4,
+    warmup=10,
+    decay=0.9,
+    ema_decay=0.97,
   ),
 }
 VARIANTS = (*TARGETS, *_CHANGES, 'measure', 'tiny')
