@@ -60,10 +60,16 @@ def _run(case: cases.Case, args, result: dict, save: Callable) -> None:
 
 def _parse(argv) -> argparse.Namespace:
   has_gpu = pathlib.Path('/dev/nvidiactl').exists()
-  known = ', '.join(case.name for case in cases.ALL)
   parser = argparse.ArgumentParser('python -m benchmarks.run')
   add = parser.add_argument
-  add('--only', nargs='*', default=[], help=f'of {known}')
+  add(
+    '--only',
+    nargs='+',
+    default=[],
+    choices=cases.KNOWN,
+    metavar='CASE',
+    help=f'of {", ".join(c.name for c in cases.ALL)}; else all that fit',
+  )
   add('--sides', nargs='+', default=_SIDES, choices=_SIDES)
   add('--device', choices=('cpu', 'gpu'), default='gpu' if has_gpu else 'cpu')
   add('--threads', type=int, default=len(os.sched_getaffinity(0)))

@@ -25,7 +25,8 @@ from dbflax import errors
 
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
 _EMBEDDED = 'dbflax/assets/toybox/{}/unet'
-_GPU = dict(dtype='bfloat16', ema_decay=0.999, checkpoint_every=2000)
+_MANY_STEPS = dict(ema_decay=0.999, checkpoint_every=2000)
+_GPU = dict(dtype='bfloat16', **_MANY_STEPS)
 # What a variant changes of its target's section.
 _CHANGES = {
   'stage_1_gpu': dict(
@@ -41,13 +42,7 @@ _CHANGES = {
   'stage_3_gpu': dict(
     **_GPU, phases=(dict(resolution=256, crop=96, batch=64, steps=6000),)
   ),
-  'oracle_gpu': dict(
-    classes=10,
-    individuals=8,
-    steps=16000,
-    ema_decay=0.999,
-    checkpoint_every=2000,
-  ),
+  'oracle_gpu': dict(**_MANY_STEPS, classes=10, individuals=8, steps=16000),
   'stage_1_longer': dict(
     start=_EMBEDDED.format('stage_1'),
     phases=(dict(resolution=64, crop=0, batch=32, steps=2000),),

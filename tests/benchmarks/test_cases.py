@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import cases, networks
+from benchmarks import cases, networks, run
 
 
 def test_names_are_unique():
@@ -22,9 +22,11 @@ def test_a_cpu_is_spared_what_it_cannot_do():
   assert on_gpu - on_cpu == set(cases.GPU_ONLY)
 
 
-def test_an_unknown_name_is_named():
-  with pytest.raises(ValueError, match='train/what.*known: train/toybox'):
-    cases.choose(['train/what'], 'cpu')
+def test_an_unknown_name_is_named_beside_those_that_are(capsys):
+  with pytest.raises(SystemExit):
+    run.main(['--only', 'train/what'])
+  *_, last = capsys.readouterr().err.splitlines()
+  assert 'train/what' in last and 'train/toybox-stage_1' in last
 
 
 def test_the_device_decides_type_and_batch_unless_told():

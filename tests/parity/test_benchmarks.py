@@ -5,8 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import run, sides
-from benchmarks import spec as spec_lib
+from benchmarks import cases, run, sides
 
 pytestmark = pytest.mark.parity
 pytest.importorskip('torch', reason='the peer is torch')
@@ -42,23 +41,15 @@ def test_both_sides_compute_the_same(results):
     assert results[name]['disagreement'] < 1e-5
 
 
-def test_a_side_that_cannot_begin_is_said_to_have_failed(tmp_path):
-  spec = spec_lib.Spec(
-    *('text', 'tiny-t5', 'text_encoder', 1, 'float32', 'cpu', 1),
-    *(str(tmp_path), {}, {}),
-  )
+@pytest.mark.parametrize(
+  ('timeout', 'why'), [(60, 'exit code 1'), (0.01, 'no answer in 0 s')]
+)
+def test_a_side_without_inputs_fails_at_once_or_is_not_waited_for(
+  tmp_path, timeout, why
+):
+  [case] = cases.choose(['text/tiny-t5'], 'cpu')
+  spec = cases.spec(case, folder=str(tmp_path), device='cpu', threads=1)
   side = sides.Side('dbflax', spec, str(tmp_path))
-  with pytest.raises(sides.Failed, match='exit code 1'):
-    side.answer(60)
-  side.end()
-
-
-def test_a_side_that_takes_too_long_has_failed(tmp_path):
-  spec = spec_lib.Spec(
-    *('text', 'tiny-t5', 'text_encoder', 1, 'float32', 'cpu', 1),
-    *(str(tmp_path), {}, {}),
-  )
-  side = sides.Side('dbflax', spec, str(tmp_path))
-  with pytest.raises(sides.Failed, match='no answer in 0 s'):
-    side.answer(0.01)
+  with pytest.raises(sides.Failed, match=why):
+    side.answer(timeout)
   side.end()

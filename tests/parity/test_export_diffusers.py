@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import networks
 from dbflax import cascade, export, main, pretrained
 from dbflax.text import embed
 from dbflax.weights import diffusers as diffusers_files
@@ -19,17 +20,6 @@ pytestmark = pytest.mark.parity
 PROMPT = 'a photo of a dog on the beach'
 # A level that is a whole number of schedule steps, as diffusers wants it.
 NOISE_LEVEL = 0.02
-# scheduler_config.json of DeepFloyd IF.
-DEEPFLOYD = {
-  '_class_name': 'DDPMScheduler',
-  'num_train_timesteps': 1000,
-  'beta_schedule': 'squaredcos_cap_v2',
-  'prediction_type': 'epsilon',
-  'variance_type': 'learned_range',
-  'thresholding': True,
-  'dynamic_thresholding_ratio': 0.95,
-  'clip_sample': True,
-}
 KEYS = jax.vmap(jax.random.key)(np.arange(2))
 
 
@@ -170,9 +160,8 @@ def test_deepfloyds_schedulers_draw_the_same_pictures(
   shutil.copytree(tiny_export, folder)
   for path in folder.rglob('scheduler/scheduler_config.json'):
     of_base = path.parents[1] == folder
-    largest = 1.5 if of_base else 1.0
-    config = {**DEEPFLOYD, 'sample_max_value': largest}
-    path.write_text(json.dumps(config))
+    config = networks.scheduler('stage_1' if of_base else 'stage_2')
+    path.write_text(json.dumps({'_class_name': 'DDPMScheduler', **config}))
   _assert_same_pictures(folder, 3, 3.0, monkeypatch)
 
 
