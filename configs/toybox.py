@@ -37,10 +37,18 @@ _CHANGES = {
     ),
   ),
   'stage_2_gpu': dict(
-    **_GPU, phases=(dict(resolution=64, crop=64, batch=128, steps=8000),)
+    **_GPU,
+    phases=(
+      dict(resolution=64, crop=64, batch=128, steps=5000),
+      dict(resolution=64, crop=256, batch=8, steps=2500),
+    ),
   ),
   'stage_3_gpu': dict(
-    **_GPU, phases=(dict(resolution=256, crop=96, batch=64, steps=6000),)
+    **_GPU,
+    phases=(
+      dict(resolution=256, crop=96, batch=64, steps=3000),
+      dict(resolution=256, crop=1024, batch=2, steps=2500),
+    ),
   ),
   'oracle_gpu': dict(**_MANY_STEPS, classes=10, individuals=8, steps=16000),
   'stage_1_longer': dict(
@@ -52,8 +60,6 @@ _CHANGES = {
     start=_EMBEDDED.format('stage_1'),
     phases=(dict(resolution=64, crop=0, batch=256, steps=4800),),
   ),
-  # Norms and attention meet whole pictures when sampled: crops alone are not
-  # enough.
   'stage_2_longer': dict(
     start=_EMBEDDED.format('stage_2'),
     phases=(dict(resolution=64, crop=256, batch=2, steps=150),),
@@ -109,14 +115,19 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
       dict(resolution=64, crop=0, batch=32, steps=3000),
     ),
   )
-  # Crops of 64 and 96 pixels; `resolution` is that of the lower image.
+  # Crops of 64 and 96 pixels; `resolution` is that of the lower image. Crops
+  # alone are not enough. Norms meet whole pictures when sampled; and enlarging
+  # with aligned corners, as IF does, moves what it shows by up to 1.5 pixels,
+  # outwards from the middle, so a stage has to know where in the picture it is.
   c.stage_2 = _stage(
     phases=(dict(resolution=64, crop=64, batch=8, steps=5000),),
     noise_range=(0.0, 0.4),
+    noise_power=3.0,
   )
   c.stage_3 = _stage(
     phases=(dict(resolution=256, crop=96, batch=4, steps=4000),),
     noise_range=(0.0, 0.4),
+    noise_power=3.0,
   )
   c.oracle = _oracle()
   # How `:measure` draws; `count` is the number of held-out scenes.
@@ -180,7 +191,9 @@ def _measure() -> ml_collections.ConfigDict:
   )
 
 
-def _stage(*, phases, weighting='simple', noise_range=(0.0, 0.0)):
+def _stage(
+  *, phases, weighting='simple', noise_range=(0.0, 0.0), noise_power=1.0
+):
   return ml_collections.ConfigDict(
     dict(
       # Consecutive parts of the run: resolution, batch and steps of each.
@@ -207,8 +220,11 @@ def _stage(*, phases, weighting='simple', noise_range=(0.0, 0.0)):
       # Weight of the learned variance's loss. Predicting the picture, it is
       # large where little noise is left, and would drown the rest.
       vlb_weight=1e-3,
-      # Super-resolution: the range of the noise level, uniform.
+      # Super-resolution: the range of the noise level, and how it is drawn
+      # there: low + (high - low) u^power, u uniform. Sampling uses the least,
+      # so that is where most of the training belongs.
       noise_range=noise_range,
+      noise_power=noise_power,
       # Share of captions dropped, for classifier-free guidance.
       text_drop=0.1,
       checkpoint_every=200,

@@ -1,8 +1,10 @@
 """An endless stream of training examples, drawn as they are needed.
 
-Scenes are sampled and rendered on the device; captions are written and
-tokenized on the host. Example i of step n is a function of (seed, n, i).
+Scenes are sampled, put in words and tokenized on the host, and rendered on the
+device. Example i of step n is a function of (seed, n, i).
 """
+
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -15,6 +17,17 @@ def scenes(root, step, count: int) -> scene.Scene:
   """`count` scenes of `step`; every field [count, …]."""
   keys = jax.random.split(rng.key(root, 'scenes', step), count)
   return jax.vmap(scene.sample)(keys)
+
+
+def host_scenes(root) -> Callable[[int, int], scene.Scene]:
+  """(step, count) → `scenes` as numpy arrays, sampled by the CPU.
+
+  An accelerator would sample them after all training steps that wait there,
+  and whoever writes the captions would wait with them.
+  """
+  root = jax.device_put(root, jax.local_devices(backend='cpu')[0])
+  sample = jax.jit(scenes, static_argnums=2)
+  return lambda step, count: jax.device_get(sample(root, step, count))
 
 
 def write_captions(batch: scene.Scene, seed: int, step: int) -> list[str]:

@@ -2,8 +2,8 @@
 
 The base sees whole scenes at rising resolutions (the same weights, so that
 most of what it learns is learnt where pictures are small). Super-resolution
-stages see crops, as Imagen's do, with the lower image noised at a level drawn
-uniformly. Batches are made a little ahead of the device, in a thread. What is
+stages see crops, as Imagen's do, then whole pictures, with the lower image
+noised at a random level. Batches are made a little ahead of the device, in a thread. What is
 exported is the moving average.
 """
 
@@ -149,6 +149,7 @@ def _objective(hyper) -> step.Objective:
   return step.Objective(
     hyper.weighting,
     tuple(hyper.noise_range),
+    hyper.noise_power,
     hyper.text_drop,
     hyper.vlb_weight,
   )
@@ -188,14 +189,14 @@ def _batches(config, model, stage: cascade.Stage, phases: list[dict]):
   params = jax.device_put(pretrained.load_params(model, 'text_encoder'))
   root = jax.random.key(config.seed)
   encode = jax.jit(lambda ids: model.encoder.apply({'params': params}, *ids))
-  draw = jax.jit(stream.scenes, static_argnums=2)
+  draw = stream.host_scenes(root)
   picture = jax.jit(
     functools.partial(_picture, stage), static_argnames=('resolution', 'crop')
   )
 
   def make_batch(number: int) -> step.Batch:
     phase = _phase(phases, number)
-    scenes = draw(root, number, phase['batch'])
+    scenes = draw(number, phase['batch'])
     texts = stream.write_captions(scenes, config.seed, number)
     text = encode(model.tokenizer.ids(texts, config.max_length))
     key = rng.key(root, 'crops', number)

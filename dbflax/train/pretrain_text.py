@@ -96,10 +96,10 @@ def run(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     params = optax.apply_updates(state.params, updates)
     return state_lib.State(state.step + 1, params, opt_state, None), metrics
 
-  draw = jax.jit(stream.scenes, static_argnums=2)
+  draw = stream.host_scenes(root)
 
   def one(state, number):
-    batch = draw(root, number, hyper.batch)
+    batch = draw(number, hyper.batch)
     texts = stream.write_captions(batch, config.seed, number)
     return update(state, batch, *model.tokenizer.ids(texts, hyper.max_length))
 

@@ -53,7 +53,8 @@ class Objective:
   """What is minimised, besides the schedule that the stage brings."""
 
   weighting: str = 'simple'  # w(t): 'simple' or 'min_snr'
-  noise_level: tuple[float, float] = (0.0, 0.0)  # SR: drawn uniformly between
+  noise_level: tuple[float, float] = (0.0, 0.0)  # SR: drawn between the two
+  noise_power: float = 1.0  # 1 draws uniformly, larger ones more low levels
   text_drop: float = 0.0  # share of examples that see the empty prompt
   vlb_weight: float = 1.0  # of the learned variance's own term
 
@@ -90,7 +91,8 @@ def draw(
   if not stage.is_super_resolution:
     return Draws(t, eps, drop)
   low, high = objective.noise_level
-  level = low + (high - low) * jax.random.uniform(rng.key(key, 'level'), (b,))
+  share = jax.random.uniform(rng.key(key, 'level'), (b,))
+  level = low + (high - low) * share**objective.noise_power
   lowres = jax.random.normal(rng.key(key, 'lowres'), batch.image.shape)
   return Draws(t, eps, drop, level, lowres)
 
