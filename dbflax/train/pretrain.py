@@ -3,8 +3,8 @@
 The base sees whole scenes at rising resolutions (the same weights, so that
 most of what it learns is learnt where pictures are small). Super-resolution
 stages see crops, as Imagen's do, then whole pictures, with the lower image
-noised at a random level. Batches are made a little ahead of the device, in a thread. What is
-exported is the moving average.
+noised at a random level. Batches are made a little ahead of the device, in a
+thread. What is exported is the moving average.
 """
 
 import functools
