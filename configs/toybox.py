@@ -9,14 +9,11 @@
 The text encoder comes first; the stages then need only it, and the oracle,
 which reads pictures for the metrics, needs nothing. These are budgets for two
 CPU cores; `:stage_1_gpu`, `:stage_2_gpu`, `:stage_3_gpu` and `:oracle_gpu` are
-for one GPU, the stages in bfloat16. `:stage_1_longer`, `:stage_2_longer` and
-`:stage_1_longer_gpu` go on from the embedded stage. How the embedded weights
-were made, and how good they are: dbflax/assets/toybox/README.md.
+for one GPU, the stages in bfloat16. How the embedded weights were made, and how
+good they are: dbflax/assets/toybox/README.md.
 `:measure` prints how good it is and draws contact sheets; `:tiny` writes the
 untrained cascade that tests fine-tune.
 """
-
-import re
 
 import ml_collections
 
@@ -24,7 +21,6 @@ from configs import default
 from dbflax import errors
 
 TARGETS = ('text_encoder', 'stage_1', 'stage_2', 'stage_3', 'oracle')
-_EMBEDDED = 'dbflax/assets/toybox/{}/unet'
 _MANY_STEPS = dict(ema_decay=0.999, checkpoint_every=2000)
 _GPU = dict(dtype='bfloat16', **_MANY_STEPS)
 # What a variant changes of its target's section.
@@ -51,23 +47,6 @@ _CHANGES = {
     ),
   ),
   'oracle_gpu': dict(**_MANY_STEPS, classes=10, individuals=8, steps=16000),
-  'stage_1_longer': dict(
-    start=_EMBEDDED.format('stage_1'),
-    phases=(dict(resolution=64, crop=0, batch=32, steps=2000),),
-  ),
-  'stage_1_longer_gpu': dict(
-    **_GPU,
-    start=_EMBEDDED.format('stage_1'),
-    phases=(dict(resolution=64, crop=0, batch=256, steps=4800),),
-  ),
-  'stage_2_longer': dict(
-    start=_EMBEDDED.format('stage_2'),
-    phases=(dict(resolution=64, crop=256, batch=2, steps=150),),
-    learning_rate=5e-4,
-    warmup=10,
-    decay=0.9,
-    ema_decay=0.97,
-  ),
 }
 VARIANTS = (*TARGETS, *_CHANGES, 'measure', 'tiny')
 
@@ -87,7 +66,7 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # Names the workdir: all targets of the cascade share one.
   c.name = 'tiny' if variant == 'tiny' else 'toybox'
   # What this run trains.
-  c.target = re.sub('(_longer)?(_gpu)?$', '', variant)
+  c.target = variant.removesuffix('_gpu')
   # Root of every random number.
   c.seed = 0
   # Tokens per caption.
@@ -120,12 +99,18 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
   # with aligned corners, as IF does, moves what it shows by up to 1.5 pixels,
   # outwards from the middle, so a stage has to know where in the picture it is.
   c.stage_2 = _stage(
-    phases=(dict(resolution=64, crop=64, batch=8, steps=5000),),
+    phases=(
+      dict(resolution=64, crop=64, batch=8, steps=4000),
+      dict(resolution=64, crop=256, batch=1, steps=1000),
+    ),
     noise_range=(0.0, 0.4),
     noise_power=3.0,
   )
   c.stage_3 = _stage(
-    phases=(dict(resolution=256, crop=96, batch=4, steps=4000),),
+    phases=(
+      dict(resolution=256, crop=96, batch=4, steps=3000),
+      dict(resolution=256, crop=1024, batch=1, steps=150),
+    ),
     noise_range=(0.0, 0.4),
     noise_power=3.0,
   )

@@ -72,10 +72,20 @@ def test_another_architecture_is_not_written_over(trained):
     pretrain.run(config, trained / 'cascade', trained / 'stage_1')
 
 
+def test_scenes_sampled_for_captions_are_those_of_their_step():
+  root = jax.random.key(3)
+  sampled = stream.host_scenes(root)(7, 2)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+    sampled,
+    jax.device_get(stream.scenes(root, 7, 2)),
+  )
+
+
 @pytest.mark.parametrize('crop', [24, 160])
 def test_the_lower_image_is_drawn_where_the_crop_looks(crop):
   """What the network is given equals a crop of the whole lower image."""
-  scenes = jax.jit(stream.scenes, static_argnums=2)(jax.random.key(0), 0, 3)
+  scenes = stream.host_scenes(jax.random.key(0))(0, 3)
   last = 160 - crop
   corner = jnp.array([[0, last], [last // 2, 7 % (last + 1)], [last, last]])
   draw = jax.jit(pretrain._lower, static_argnums=(1, 2, 4))
