@@ -5,6 +5,7 @@
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -165,6 +166,7 @@ class Sampling:
   noise_level: float = 0.0
 
 
+@functools.lru_cache(maxsize=32)
 def make_sampler(
   stage: Stage, options: Sampling, mesh: jax.sharding.Mesh | None = None
 ) -> Callable:
@@ -172,7 +174,8 @@ def make_sampler(
 
   text [B, L, D], null_text [L, D], keys [B], low [B, r, r, 3]; images
   [B, R, R, 3] in [-1, 1]. The whole trajectory is one scan in one jit. The
-  devices of `mesh` share the images, if they divide the batch.
+  devices of `mesh` share the images, if they divide the batch. Equal arguments
+  give the same sampler, so that runs of one process compile it once.
   """
   scheduler = stage.scheduler.using(options.sampler)
   stage = dataclasses.replace(stage, scheduler=scheduler)

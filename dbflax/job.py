@@ -274,13 +274,13 @@ def _samplers(config, model: cascade.Cascade, mesh) -> dict[str, Callable]:
 def _check_adaptations(config, model: cascade.Cascade) -> None:
   """Raises UserError if what is to be trained is not in the network."""
   key = jax.random.key(0)
-  for name, stage in model.stages.items():
+  for name in model.stages:
     if not config[name].train:
       continue
     adaptation = finetune.adaptation_of(name, config[name])
     if adaptation is not adapt.EVERYTHING:  # looking for paths takes a while
-      init = functools.partial(cascade.init_stage, stage)
-      jax.eval_shape(adaptation.split, jax.eval_shape(init, key), key)
+      shapes = pretrained.abstract_params(model, name)
+      jax.eval_shape(adaptation.split, shapes, key)
 
 
 def sampling(config, name: str) -> cascade.Sampling:

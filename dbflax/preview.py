@@ -14,7 +14,7 @@ def draw(
   """A grid while training; for super-resolution: lower image, output, photo."""
   count = job.config.sample.batch
   root = jax.random.key(job.config.seed)
-  keys = jax.vmap(lambda i: rng.key(root, 'preview', i))(np.arange(count))
+  keys = rng.keys(root, 'preview', np.arange(count))
   text = np.broadcast_to(examples.text, (count, *examples.text.shape))
   if examples.low is None:
     drawn = job.samplers[name](params, text, null_text, keys)

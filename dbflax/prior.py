@@ -48,7 +48,6 @@ def draw(
   """
   missing = hosts.from_first(lambda: _missing(folder, count))
   root = jax.random.key(seed)
-  key = jax.jit(jax.vmap(lambda i: rng.key(root, 'prior', i)))
   texts = np.broadcast_to(text, (batch, *text.shape))
   done = count - len(missing)
   with tqdm.tqdm(total=count, initial=done, **_bar()) as bar:
@@ -56,7 +55,8 @@ def draw(
       chunk = missing[start : start + batch]
       # The last batch is filled up, so that there is one compiled shape.
       full = np.resize(np.array(chunk), batch)
-      drawn = sampler(params, texts, null_text, key(full))
+      keys = rng.keys(root, 'prior', full)
+      drawn = sampler(params, texts, null_text, keys)
       for n, image in hosts.own_rows(drawn):
         if n < len(chunk):
           images.save_png(path(folder, chunk[n]), images.to_uint8(image))

@@ -5,6 +5,7 @@ the stream it belongs to and the step that draws it, so a run killed anywhere
 resumes with the numbers it would have drawn.
 """
 
+import functools
 import zlib
 
 import numpy as np
@@ -18,6 +19,19 @@ def key(root, stream: str, step=0):
   return jax.random.fold_in(
     jax.random.fold_in(root, zlib.crc32(stream.encode())), step
   )
+
+
+def keys(root, stream: str, steps):
+  """The keys of `stream` at many steps [N], in one compiled call."""
+  return _keys(stream)(root, steps)
+
+
+@functools.cache
+def _keys(stream: str):
+  import jax
+
+  of_stream = lambda root, step: key(root, stream, step)
+  return jax.jit(jax.vmap(of_stream, (None, 0)))
 
 
 def numpy(seed: int, stream: str, step: int = 0) -> np.random.Generator:

@@ -38,7 +38,6 @@ def draw(
     batch: images drawn at once.
   """
   root = jax.random.key(seed)
-  key = jax.jit(jax.vmap(lambda i: rng.key(root, 'sample', i)))
   low = None
   for name, sampler in samplers.items():
     params = load_params(name)
@@ -51,7 +50,8 @@ def draw(
       # The last batch is filled up, so that there is one compiled shape.
       index = np.resize(np.arange(start, min(start + batch, len(text))), batch)
       lower = () if low is None else (low[index],)
-      drawn = sampler(params, text[index], null_text, key(index), *lower)
+      keys = rng.keys(root, 'sample', index)
+      drawn = sampler(params, text[index], null_text, keys, *lower)
       out.append(hosts.whole(drawn)[: len(text) - start])
       for n, image in hosts.own_rows(drawn):
         if start + n < len(text):

@@ -103,6 +103,16 @@ def shard_tree(tree, mesh: Mesh):
   return jax.tree_util.tree_map_with_path(one, tree)
 
 
+def as_key(shardings) -> tuple:
+  """A tree of shardings to look something up by; `from_key` undoes it."""
+  leaves, structure = jax.tree.flatten(shardings)
+  return structure, tuple(leaves)
+
+
+def from_key(key: tuple):
+  return jax.tree.unflatten(*key)
+
+
 def batch(mesh: Mesh) -> NamedSharding:
   """Examples are split over all devices."""
   return NamedSharding(mesh, P(AXES))

@@ -19,8 +19,9 @@ from dbflax.toybox import captions, oracle, scene
 NAME = 'toybox oracle'
 
 
+@functools.cache
 def network() -> features.Network:
-  """The embedded oracle."""
+  """The embedded oracle, which is loaded once."""
   weights = {p.name: p for p in sorted(oracle.FOLDER.iterdir())}
   vectors = lambda reading: reading.identity
   return features.Network(NAME, weights, _Reader(), vectors, answers)

@@ -41,6 +41,7 @@ class Adaptation:
   lora: Callable[[dict], dict | None] = lambda trainable: None
 
 
+@functools.cache
 def build(
   *,
   trainable: str = '',
@@ -50,6 +51,8 @@ def build(
   field: str = '',
 ) -> Adaptation:
   """The adaptation that a stage's config asks for.
+
+  Equal arguments give the same object, which programs are found by.
 
   Args:
     trainable: regex searched in paths; '' is everything.

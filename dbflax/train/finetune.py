@@ -88,7 +88,7 @@ def batch(
   corner = generator.integers(0, image.shape[1] - crop + 1, (size, 2))
   cut = lambda a, c: a[c[0] : c[0] + crop, c[1] : c[1] + crop]
   image = np.stack([cut(a, c) for a, c in zip(image, corner, strict=True)])
-  text = jnp.broadcast_to(examples.text, (size, *examples.text.shape))
+  text = np.broadcast_to(examples.text, (size, *examples.text.shape))
   if low is None:
     return step.Batch(image, text)
   return step.Batch(image, text, low, corner.astype(np.int32))
@@ -167,7 +167,6 @@ def optimizer_of(hyper) -> optax.GradientTransformation:
     kind=hyper.optimizer,
     moments_dtype=hyper.moments_dtype,
     learning_rate=hyper.learning_rate,
-    steps=hyper.steps,
     warmup=hyper.warmup,
     weight_decay=hyper.weight_decay,
     clip_norm=hyper.clip_norm,

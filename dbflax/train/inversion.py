@@ -128,13 +128,18 @@ def make_step(
 ) -> Callable:
   """Makes (state, frozen, batch, root) → (state, metrics), jitted.
 
-  The state is donated, its parameters are {'embedding': vectors}.
+  The state is donated, its parameters are {'embedding': vectors}. It is made
+  once for all that it depends on, so that runs of one process compile it once.
   """
-  replicated = sharding.replicated(mesh)
+  key = sharding.as_key(shardings)
+  return _step(stage, encoder, objective, tx, mesh, key)
 
-  @functools.partial(
-    jax.jit, out_shardings=(shardings, replicated), donate_argnums=0
-  )
+
+@functools.lru_cache(step.KEPT)
+def _step(stage, encoder, objective, tx, mesh, shardings: tuple):
+  lie = (sharding.from_key(shardings), sharding.replicated(mesh))
+
+  @functools.partial(jax.jit, out_shardings=lie, donate_argnums=0)
   def update(state, frozen, batch, root):
     key = rng.key(root, 'inversion', state.step)
     of_vectors = lambda params: loss(
@@ -149,7 +154,7 @@ def make_step(
 
 
 # What of the config's section the optimizer wants to know, and `loop.run`.
-_OPTIMIZER = ('learning_rate', 'steps', 'warmup', 'clip_norm')
+_OPTIMIZER = ('learning_rate', 'warmup', 'clip_norm')
 _LOOP = (
   *('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every'),
   'max_skipped',

@@ -20,10 +20,11 @@ from dbflax import rng
 KINDS = ('adamw', 'adafactor', 'muon')
 
 
+@functools.cache
 def build(
   *,
   learning_rate: float,
-  steps: int,
+  steps: int = 0,
   kind: str = 'adamw',
   warmup: int = 0,
   decay: float = 0.0,
@@ -34,10 +35,13 @@ def build(
 ) -> optax.GradientTransformation:
   """Linear warmup, then a constant rate, at last a cosine down to zero.
 
+  Equal arguments give the same object, which programs are found by.
+
   Args:
     learning_rate: the rate after warmup. Muon's updates are scaled to AdamW's
       size, so that one rate serves both.
-    steps: length of the run, which the decay ends with.
+    steps: length of the run, which the decay ends with; without a decay it
+      does not matter.
     kind: one of `KINDS`.
     warmup: steps of linear warmup.
     decay: share of the steps after warmup over which the rate falls, at the
@@ -48,8 +52,11 @@ def build(
     moments_dtype: in which AdamW's moments are kept, 'float32' or 'bfloat16'.
 
   Raises:
-    ValueError: the kind is unknown, or its moments are float32 only.
+    ValueError: the kind is unknown, or its moments are float32 only, or there
+      is a decay and no length of the run.
   """
+  if decay and not steps:
+    raise ValueError(f'decay={decay} ends with the run: how many steps has it?')
   if kind not in KINDS:
     raise ValueError(f'optimizer {kind!r} is not one of {KINDS}')
   if moments_dtype != 'float32' and kind != 'adamw':

@@ -28,6 +28,8 @@ from dbflax.train import adapt
 from dbflax.train import state as state_lib
 
 Metrics = dict[str, Float[Array, '']]
+# How many programs of a kind are kept for whoever asks for them again.
+KEPT = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,8 @@ class Programs:
   """The compiled parts that both kinds of step are put together from.
 
   Because a plain step and a prior-preservation step run the very same
-  programs, λ = 0 is plain fine-tuning to the last bit.
+  programs, λ = 0 is plain fine-tuning to the last bit. Each part is made once
+  for all that it depends on, so that runs of one process compile it once.
   """
 
   gradient: Callable  # (trainable, batch, null_text, key) → (grads, parts)
@@ -158,7 +161,18 @@ def compile_programs(
   microbatches: int,
 ) -> Programs:
   """Gradients and the new state lie as the old one; buffers are donated."""
-  replicated = sharding.replicated(mesh)
+  params, state = map(sharding.as_key, (shardings.params, shardings))
+  gradient = _gradient(stage, objective, mesh, params, microbatches)
+  return Programs(
+    functools.partial(gradient, complete),
+    _combine(params),
+    _apply(optimizer, ema_decay, mesh, state),
+  )
+
+
+@functools.lru_cache(KEPT)
+def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
+  """(complete, trainable, batch, null_text, key) → (grads, parts)."""
 
   def gradient(complete, trainable, batch, null_text, key):
     whole = lambda part, batch, draws: loss(
@@ -174,18 +188,30 @@ def compile_programs(
       sharding.microbatches(examples, microbatches, mesh),
     )
 
+  lie = (sharding.from_key(shardings), sharding.replicated(mesh))
+  return jax.jit(gradient, out_shardings=lie)
+
+
+@functools.lru_cache(KEPT)
+def _combine(shardings: tuple):
+  """(grads, prior grads, λ) → grads."""
+
   def combine(grads, prior_grads, weight):
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
+
+  lie = sharding.from_key(shardings)
+  return jax.jit(combine, out_shardings=lie, donate_argnums=0)
+
+
+@functools.lru_cache(KEPT)
+def _apply(optimizer, ema_decay: float, mesh, shardings: tuple):
+  """(state, grads) → (state, gradient norm)."""
 
   def apply(state, grads):
     return apply_gradients(state, grads, optimizer, ema_decay)
 
-  gradient = jax.jit(gradient, out_shardings=(shardings.params, replicated))
-  return Programs(
-    functools.partial(gradient, complete),
-    jax.jit(combine, out_shardings=shardings.params, donate_argnums=0),
-    jax.jit(apply, out_shardings=(shardings, replicated), donate_argnums=0),
-  )
+  lie = (sharding.from_key(shardings), sharding.replicated(mesh))
+  return jax.jit(apply, out_shardings=lie, donate_argnums=0)
 
 
 def _mean(grad, zeros, parts):
