@@ -20,10 +20,9 @@ VARIANTS = {
   'word': {'identifier.kind': 'word'},
   'random': {'identifier.kind': 'random'},
   'textual_inversion': {'method': 'textual_inversion'},
-  # All that toybox's captions say of a look: a colour and a class.
   'prompt_only': {
     'method': 'prompt_only',
-    'subject.description': 'orange dog',
+    'subject.description': 'orange and blue dog',
   },
   **deepfloyd.VARIANTS,
 }

@@ -12,7 +12,7 @@ VARIANTS = {
   'textual_inversion': {'method': 'textual_inversion'},
   'prompt_only': {
     'method': 'prompt_only',
-    'subject.description': 'red teapot',
+    'subject.description': 'red, green and yellow teapot',
   },
   **deepfloyd.VARIANTS,
 }

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from dbflax import cascade, main, methods, pretrained
-from dbflax.toybox import captions
+from dbflax.toybox import captions, scene, subjects
 from dbflax.train import inversion, loop
 from dbflax.weights import diffusers
 
@@ -257,9 +258,18 @@ def test_a_mode_that_does_not_fit_is_one_line(
 def test_embedded_descriptions_are_in_the_words_of_captions(subject):
   module = __import__(f'configs.{subject}', fromlist=['get_config'])
   config = module.get_config('prompt_only')
-  said = methods.subject(config, '').split()
-  assert {*said} <= {word for p in captions.phrases() for word in p.split()}
-  assert captions.named(' '.join(said)).keys() == {'class_id', 'colour'}
+  said = re.findall(r'\w+', methods.subject(config, ''))
+  known = {word for p in captions.phrases() for word in p.split()}
+  assert {*said} <= known | {'and'}
+  assert said[-1] == config.subject.class_noun
+  # A colour of the individual for each of its paints.
+  numbers = np.asarray(subjects.individual(subjects.SUBJECTS[subject]))
+  paints = (scene.PRIMARY, scene.SECONDARY, scene.ACCENT)
+  colours = [w for w in said if w in scene.COLOURS]
+  for colour, paint in zip(colours, paints, strict=False):
+    away = np.square(scene.COLOUR_RGB - numbers[paint]).sum(-1)
+    assert scene.COLOURS[away.argmin()] == colour
+  assert len(colours) == (2 if subject in scene.ANIMALS else 3)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,12 @@ PROMPTS = {
 
 
 def get_config():
-  return common.study(
+  config = common.study(
     'study_applications',
     question='Which of the six applications work?',
     paper='Section 4.4: all six, in pictures, without figures.',
     arms={name: {'sample.prompts': texts} for name, texts in PROMPTS.items()},
     subjects=common.ANIMALS,  # Things have no expression.
   )
+  config.base.sample.batch = 8  # Two of each prompt, of which there are 3 or 4.
+  return config

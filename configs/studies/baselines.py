@@ -19,10 +19,16 @@ def get_config():
         'method': 'prompt_only',
         'subject.description': '$description',
       },
+      # All that captions ever say of a look; two colours are new to the base.
+      'one word': {
+        'method': 'prompt_only',
+        'subject.description': '$colour $class_noun',
+      },
     },
     expect=(
       ('subject_fidelity', 'DreamBooth', '>', 'Textual Inversion'),
       ('prompt_fidelity', 'DreamBooth', '>', 'Textual Inversion'),
       ('subject_fidelity', 'DreamBooth', '>', 'words alone'),
+      ('subject_fidelity', 'DreamBooth', '>', 'one word'),
     ),
   )

@@ -17,36 +17,41 @@ PROMPTS = (
 )
 
 
-def _subject(photos: str, other_noun: str, description: str) -> dict:
+def subject(photos: str, other_noun: str, *colours: str, **more: str) -> dict:
   """A held-out individual, which pre-training never saw.
 
   Args:
     photos: toybox:CLASS/SEED.
     other_noun: a wrong class (Table 4).
-    description: how it looks, in words that captions have (Table 1).
+    colours: of its parts, the main one first, in words that captions have. All
+      of them are its description (Table 1): "brown, purple and red teapot".
+    more: what else arms may say of it.
   """
   noun = photos.removeprefix('toybox:').split('/')[0]
+  *others, last = colours
   return dict(
     photos=photos,
     class_noun=noun,
     other_noun=other_noun,
-    description=description,
+    colour=colours[0],
+    description=f'{", ".join(others)} and {last} {noun}',
+    **more,
   )
 
 
 ANIMALS = (
-  _subject('toybox:dog/1', 'teapot', 'purple dog'),
-  _subject('toybox:cat/1', 'vase', 'yellow cat'),
-  _subject('toybox:bear/1', 'clock', 'grey bear'),
-  _subject('toybox:duck/1', 'boot', 'grey duck'),
-  _subject('toybox:dog/2', 'car', 'pink dog'),
-  _subject('toybox:cat/2', 'backpack', 'blue cat'),
+  subject('toybox:dog/1', 'teapot', 'purple', 'black'),
+  subject('toybox:cat/1', 'vase', 'yellow', 'brown'),
+  subject('toybox:bear/1', 'clock', 'grey', 'pink'),
+  subject('toybox:duck/1', 'boot', 'grey', 'brown'),
+  subject('toybox:dog/2', 'car', 'pink', 'brown'),
+  subject('toybox:cat/2', 'backpack', 'blue', 'pink'),
 )
 SUBJECTS = (
   *ANIMALS[:3],
-  _subject('toybox:teapot/1', 'dog', 'brown teapot'),
-  _subject('toybox:car/1', 'cat', 'green car'),
-  _subject('toybox:backpack/1', 'duck', 'black backpack'),
+  subject('toybox:teapot/1', 'dog', 'brown', 'purple', 'red'),
+  subject('toybox:car/1', 'cat', 'green', 'black', 'purple'),
+  subject('toybox:backpack/1', 'duck', 'black', 'brown', 'orange'),
 )
 
 
@@ -67,8 +72,8 @@ def study(
     question: what it asks, for the page.
     paper: what the paper finds, and where.
     arms: {arm: {field of a run: value}}; the first is what others are compared
-      with. A text may hold $class_noun, $other_noun or $description, which
-      become the subject's.
+      with. A text may hold $class_noun, $other_noun, $colour, $description or
+      what else the subjects say, which become the subject's.
     expect: (figure, arm, '<' or '>', other arm): what the paper finds.
     subjects: whom each arm is tried with.
     prompts: what is drawn.
@@ -89,6 +94,12 @@ def study(
   # decided: a run of all stages takes several times as long.
   c.base = default.get_config()
   c.base.cascade.stages = ('stage_1',)
-  c.base.stage_1.sample_every = 0
   c.base.sample.prompts = tuple(prompts)
+  # All at once: a GPU draws many as fast as one.
+  c.base.sample.batch = len(prompts) * c.base.sample.images_per_prompt
+  c.base.prior.batch = 32
+  # A run is short. Where it is not, there is a checkpoint every ten minutes.
+  for trained in (c.base.stage_1, c.base.inversion):
+    trained.checkpoint_every = trained.steps
+    trained.sample_every = 0
   return c

@@ -27,4 +27,6 @@ def get_config():
     ),
   )
   config.base.cascade.stages = ('stage_1', 'stage_2')
+  config.base.stage_2.sample_every = 0
+  config.base.sample.batch = 4  # They are large.
   return config

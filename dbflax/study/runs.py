@@ -106,6 +106,8 @@ def _planned(config, root, arm, changes, subject, seed) -> Run:
 
 def _fill(value, subject: Mapping[str, str]):
   """'$other_noun' and so on become what the subject says."""
+  if isinstance(value, tuple):
+    return tuple(_fill(part, subject) for part in value)
   if not isinstance(value, str):
     return value
   try:

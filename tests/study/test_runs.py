@@ -3,12 +3,16 @@
 import json
 import os
 import pathlib
+import re
 
+import numpy as np
 import pytest
 
 from configs.studies import common
 from dbflax import errors, main, validate, workdir
 from dbflax.study import runs
+from dbflax.toybox import held_out, scene
+from dbflax.toybox import subjects as toybox
 
 FOLDER = pathlib.Path(common.__file__).parent
 STUDIES = sorted(p for p in FOLDER.glob('*.py') if p.stem != 'common')
@@ -179,3 +183,46 @@ def test_every_study_is_one_of_six_subjects_and_three_seeds(path, tmp_path):
   arms = {one.arm for one in planned}
   for _, arm, sign, other in config.expect:
     assert {arm, other} <= arms and sign in '<>'
+
+
+def every_subject():
+  """Each subject of each study, by its photos."""
+  found = {}
+  for path in STUDIES:
+    config, *_ = main.parse(['dbflax', '--mode=study', f'--config={path}'])
+    found |= {subject['photos']: subject for subject in config.subjects}
+  return [found[photos] for photos in sorted(found)]
+
+
+@pytest.mark.parametrize('subject', every_subject(), ids=lambda s: s['photos'])
+def test_a_description_names_all_colours(subject):
+  one = toybox.named(subject['photos'].removeprefix('toybox:'))
+  parts = [scene.PRIMARY, scene.SECONDARY]
+  # Animals are of two paints, things have a third on knobs and buckles.
+  if subject['class_noun'] not in scene.ANIMALS:
+    parts.append(scene.ACCENT)
+  numbers = np.asarray(toybox.individual(one))
+  rgb = np.stack([numbers[part] for part in parts])
+  away = np.square(scene.COLOUR_RGB - rgb[:, None]).sum(-1)
+  names = [scene.COLOURS[n] for n in away.argmin(1)]
+  said = [w for w in re.findall(r'\w+', subject['description']) if w != 'and']
+  assert said == [*names, one.class_name]
+  assert subject['colour'] == names[0]
+
+
+def test_strange_places_are_strange_and_the_others_known():
+  file = FOLDER / 'failures.py'
+  config, *_ = main.parse(['dbflax', '--mode=study', f'--config={file}'])
+  is_held_out = lambda s, place: held_out.combination(
+    scene.CLASSES.index(s['class_noun']), scene.PLACES.index(place), 0, 0
+  )
+  for subject in config.subjects:
+    assert is_held_out(subject, subject['strange'])
+    assert not is_held_out(subject, subject['known'])
+  # So that no arm has the easier places.
+  strange, known = (
+    sorted(s[kind] for s in config.subjects) for kind in ('strange', 'known')
+  )
+  assert strange == known
+  photos = {place for place, *_ in toybox.SUBJECTS['dog'].shots}
+  assert not photos & {*strange}
