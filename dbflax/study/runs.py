@@ -5,8 +5,10 @@
     <workdir>/report/index.html             the same with plots and pictures
 
 Runs take over from each other whatever they have in common, such as class
-images. Any number of processes, on one machine or many with a shared folder,
-may be given the same command: each takes the next run that nobody does.
+images, and from those of studies beside theirs: most have an arm that changes
+nothing, which is then trained once for all of them. Any number of processes, on
+one machine or many with a shared folder, may be given the same command: each
+takes the next run that nobody does.
 """
 
 import contextlib
@@ -133,7 +135,7 @@ def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
   done = sum(_scores(other).exists() for other in planned)
   _log.info('%s (%d of %d are done)', one.config.name, done, len(planned))
   work = workdir_lib.Workdir(
-    one.folder, one.config.name, command, [other.folder for other in planned]
+    one.folder, one.config.name, command, _relatives(one)
   )
   try:
     # What they print is for one run; here it would be in the way.
@@ -148,6 +150,12 @@ def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
   except errors.UserError as error:
     raise errors.UserError(f'{one.config.name}: {error}') from error
   return True
+
+
+def _relatives(one: Run) -> list[pathlib.Path]:
+  """The runs of its seed that there are, in this study and those beside it."""
+  studies = one.folder.parents[4]
+  return sorted(studies.glob(f'*/runs/*/*/{one.seed}'))
 
 
 def _scores(one: Run) -> pathlib.Path:

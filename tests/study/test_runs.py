@@ -106,6 +106,11 @@ def command(tmp_path):
   ]
 
 
+def _picture(root, arm):
+  """Which file the first picture of an arm is."""
+  return os.stat(root / f'runs/{arm}/dog/0/samples/stage_1/0000.png').st_ino
+
+
 def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   assert main.main(command) == 0
   printed = capsys.readouterr().out
@@ -118,12 +123,8 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   assert figures['same']['mean'] == figures['one']['mean']
   assert figures.keys() == {'one', 'two', 'same'}
   # What an arm has in common with another was not made again.
-  picture = 'samples/stage_1/0000.png'
-  one, same, two = (
-    os.stat(root / 'runs' / arm / 'dog/0' / picture).st_ino
-    for arm in ('one', 'same', 'two')
-  )
-  assert one == same != two
+  assert _picture(root, 'one') == _picture(root, 'same')
+  assert _picture(root, 'one') != _picture(root, 'two')
 
   page = (root / 'report/index.html').read_text()
   for text in ('toybox oracle: PRES', 'one &lt; two', '3 of 3', 'same'):
@@ -139,6 +140,11 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   other.close()
   assert main.main(command) == 0
   assert capsys.readouterr().out == printed
+
+  # Nor is what a study beside this one has made.
+  beside = tmp_path / 'beside'
+  assert main.main([*command[:-1], f'--workdir={beside}']) == 0
+  assert _picture(beside, 'two') == _picture(root, 'two')
 
 
 @pytest.mark.parametrize(
