@@ -76,11 +76,6 @@ _UNFIT = (
     "it uses no class images; they are 'dreambooth''s.",
   ),
   (
-    (INVERSION, PROMPT_ONLY),
-    ('plan',),
-    "plans are made of 'dreambooth' alone, which needs the most.",
-  ),
-  (
     (PROMPT_ONLY,),
     ('identifier',),
     'it has no identifier, but subject.description.',

@@ -222,6 +222,15 @@ def test_samples_are_scored_as_any_methods(described, call):
   assert 'prompt_fidelity/colour' not in asked
 
 
+@pytest.mark.parametrize('options', [INVERSION, PROMPT_ONLY])
+def test_a_plan_has_what_is_done_and_no_more(call, tmp_path, capsys, options):
+  assert call('plan', tmp_path / 'a', *options) == 0
+  names = [row['name'] for row in read(tmp_path / 'a/plan.json')['rows']]
+  learned = ['inversion', 'inversion previews'] if options is INVERSION else []
+  assert names == [*learned, 'text', 'stage_1 samples']
+  assert 'stage_1 samples' in capsys.readouterr().out
+
+
 def test_training_nothing_says_so(described, call, capsys):
   assert call('train', described, *PROMPT_ONLY) == 0
   assert 'Nothing to train' in capsys.readouterr().out
@@ -235,7 +244,6 @@ def test_training_nothing_says_so(described, call, capsys):
   [
     ('prior', INVERSION, 'no class images'),
     ('prior', PROMPT_ONLY, 'no class images'),
-    ('plan', INVERSION, "plans are made of 'dreambooth'"),
     ('identifier', PROMPT_ONLY, 'subject.description'),
     ('export', PROMPT_ONLY, 'trains nothing'),
     ('run', PROMPT_ONLY[:1], 'subject.description'),

@@ -9,6 +9,7 @@ shown. An optimizer with a smaller state changes it less than a LoRA does.
 import itertools
 from collections.abc import Iterator
 
+from dbflax import methods
 from dbflax.plan import hardware
 
 Change = dict[str, object]  # field of the config → new value
@@ -49,6 +50,9 @@ def _others(config, step: str) -> Iterator[Change]:
       yield {'text.dtype': 'bfloat16'}
   elif step in config.cascade.stages:
     yield from _activations(config[step], step)
+  elif step == methods.STEP:  # Through the text encoder and the base.
+    if config.stage_1.remat == 'none':
+      yield {'stage_1.remat': 'blocks'}
   else:
     section = 'prior' if step == 'class images' else 'sample'
     yield from ({f'{section}.batch': n} for n in _less(config[section].batch))
@@ -80,7 +84,7 @@ def other_training(config, step: str, devices: int) -> Iterator[Change]:
   Each alone, then together with the most of what is harmless.
   """
   stage = step.split()[0]
-  if step not in (stage, f'{stage} previews') or step == 'text':
+  if stage not in config.cascade.stages or step.endswith('samples'):
     return
   wider, others = _wider(config, devices), list(_others(config, step))
   most = [*wider[-1:], *others[-1:], *_pairs(wider[-1:], others[-1:])]

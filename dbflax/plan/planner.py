@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import jax
 
-from dbflax import job, sharding
+from dbflax import job, methods, sharding
 from dbflax.plan import changes, compiled, hardware, quick, steps
 
 _log = logging.getLogger(__name__)
@@ -148,8 +148,8 @@ def _batches(config, plan: Plan) -> list[str]:
   return [
     f'{name}.batch={config[name].batch} is not a multiple of {size} devices, '
     'so each of them has all of it'
-    for name in config.cascade.stages
-    if config[name].train and config[name].batch % size
+    for name in methods.trained(config)
+    if config[name].batch % size
   ]
 
 

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dbflax import cascade, job, pretrained, sharding
+from dbflax import cascade, job, methods, pretrained, sharding
 from dbflax.plan import memory
 from dbflax.text import embed
-from dbflax.train import adapt, finetune, step
+from dbflax.train import adapt, finetune, inversion, step
 from dbflax.train import state as state_lib
 
 
@@ -66,14 +66,16 @@ def of_run(config, model: cascade.Cascade, mesh, flat) -> Iterator[Step]:
     mesh: of the U-Nets.
     flat: the same devices as one fsdp axis, for the text encoder.
   """
-  yield _text(config, model, flat)
-  if config.prior.weight > 0 and config.stage_1.train:
-    yield _class_images(config, model, mesh)
   samplers = {
     name: _sampler(config, model, name, mesh) for name in model.stages
   }
-  for name in model.stages:
-    if config[name].train:
+  if config.method == methods.INVERSION:  # Prompts hold what it learns.
+    yield from _inversion(config, model, mesh, samplers['stage_1'])
+  yield _text(config, model, flat)
+  if methods.draws_prior(config):
+    yield _class_images(config, model, mesh)
+  if config.method == methods.DREAMBOOTH:
+    for name in methods.trained(config):
       yield from _training(config, model, name, mesh, samplers[name])
   images = len(config.sample.prompts) * config.sample.images_per_prompt
   for name, program in samplers.items():
@@ -88,9 +90,12 @@ def _text(config, model, flat) -> Step:
   ids = jax.ShapeDtypeStruct((embed.BATCH, config.text.max_length), np.int32)
   run = embed.compiled(encoder, sharding.replicated(flat))
   args = ({'params': params}, ids, ids)
+  if config.method == methods.INVERSION:
+    args += (_floats(config.inversion.num_vectors, encoder.d_model),)
   program = Program('encode', run, args, batch=embed.BATCH, share=flat.size)
-  # The empty prompt, the photos' and the class images'.
-  texts = 3 + len(config.sample.prompts)
+  # The empty prompt; the photos' and the class images' where these are trained.
+  texts = 3 if config.method == methods.DREAMBOOTH else 1
+  texts += len(config.sample.prompts)
   resident = {'weights': memory.per_device(params)}
   count = -(-texts // embed.BATCH)
   return Step('text', count, (program,), resident, flat.size)
@@ -155,6 +160,44 @@ def _drawing(name: str, count: int, program: Program, mesh) -> Step:
     'batch': memory.per_device(others),
   }
   return Step(name, count, (program,), resident, mesh.shape['fsdp'])
+
+
+def _inversion(config, model, mesh, sampler: Program) -> Iterator[Step]:
+  """Textual Inversion's training, with all of two networks, and its previews.
+
+  What its gradient goes through is not trained: only vectors have moments.
+  """
+  hyper, size = config.inversion, config.inversion.batch
+  stage, encoder = model.stages['stage_1'], model.encoder
+  frozen = inversion.Frozen(
+    _params(model, 'text_encoder', mesh, encoder.dtype),
+    _params(model, 'stage_1', mesh),
+  )
+  tx = inversion.optimizer_of(hyper)
+  create = lambda params: state_lib.create(params, tx, ema=False)
+  vectors = {inversion.NAME: _floats(hyper.num_vectors, encoder.d_model)}
+  state = memory.placed(jax.eval_shape(create, vectors), mesh)
+  ids = jax.ShapeDtypeStruct((size, config.text.max_length), np.int32)
+  image = _floats(size, stage.resolution, stage.resolution, 3)
+  examples = memory.batched(inversion.Batch(image, ids, ids), mesh)
+  objective = finetune.objective_of(config.stage_1)
+  lie = jax.tree.map(lambda leaf: leaf.sharding, state)
+  run = inversion.make_step(stage, encoder, objective, tx, mesh, lie)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  args, share = (state, frozen, examples, key), _share(size, mesh)
+  program = Program('step', run, args, batch=size, share=share)
+  weights, vectors, batch = map(
+    memory.per_device, (frozen, state.params, examples)
+  )
+  held = {
+    'weights': weights + vectors,
+    'optimizer': memory.per_device(state.opt_state),
+  }
+  more, fsdp = {'gradients': vectors, 'batch': batch}, mesh.shape['fsdp']
+  yield Step(methods.STEP, hyper.steps, (program,), held | more, fsdp)
+  if hyper.sample_every and hyper.steps >= hyper.sample_every:
+    count = hyper.steps // hyper.sample_every
+    yield Step(f'{methods.STEP} previews', count, (sampler,), held, fsdp)
 
 
 def _training(

@@ -29,7 +29,7 @@ from dbflax.train import loop, optimizer, step
 from dbflax.train import state as state_lib
 
 # The only parameter; 'fsdp' splits it as it does the encoder's table.
-_NAME = 'embedding'
+NAME = 'embedding'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _step(stage, encoder, objective, tx, mesh, shardings: tuple):
   def update(state, frozen, batch, root):
     key = rng.key(root, 'inversion', state.step)
     of_vectors = lambda params: loss(
-      stage, encoder, objective, params[_NAME], frozen, batch, key
+      stage, encoder, objective, params[NAME], frozen, batch, key
     )
     grads, parts = jax.grad(of_vectors, has_aux=True)(state.params)
     state, norm = step.apply_gradients(state, grads, tx, ema_decay=0.0)
@@ -159,6 +159,11 @@ _LOOP = (
   *('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every'),
   'max_skipped',
 )
+
+
+def optimizer_of(hyper) -> optax.GradientTransformation:
+  """The optimizer that the config's section asks for."""
+  return optimizer.build(**{name: hyper[name] for name in _OPTIMIZER})
 
 
 def run(
@@ -196,7 +201,7 @@ def run(
   saved = checkpoints.Checkpoints(
     folder / 'checkpoints', fingerprint, hyper.keep
   )
-  tx = optimizer.build(**{name: hyper[name] for name in _OPTIMIZER})
+  tx = optimizer_of(hyper)
   state, shardings = _start(initial, tx, saved, mesh)
   update = make_step(stage, encoder, objective, tx, mesh, shardings)
   root = jax.random.key(seed)
@@ -212,16 +217,16 @@ def run(
     **{name: hyper[name] for name in _LOOP},
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
-    sample=sample and (lambda s, done: sample(s.params[_NAME], done)),
+    sample=sample and (lambda s, done: sample(s.params[NAME], done)),
   )
   saved.close()
-  return hosts.whole(state.params[_NAME])
+  return hosts.whole(state.params[NAME])
 
 
 def _start(initial, tx, saved, mesh):
   """(state, its shardings): new, or of the newest checkpoint."""
   create = lambda params: state_lib.create(params, tx, ema=False)
-  params = {_NAME: jnp.asarray(initial)}
+  params = {NAME: jnp.asarray(initial)}
   shardings = sharding.shard_tree(jax.eval_shape(create, params), mesh)
   create = jax.tree_util.Partial(create, params)
   return loop.restore(saved, create, shardings), shardings

@@ -381,3 +381,41 @@ def test_a_bad_topology_is_found_without_jax(tmp_path):
   assert done.returncode == 2
   assert "no TPU 'v9' is known" in done.stderr
   assert job  # imported here, not there
+
+
+def test_textual_inversion_holds_both_networks_and_trains_vectors(tiny_folder):
+  fields = {'method': 'textual_inversion', 'inversion__num_vectors': 2}
+  config = _test_run(tiny_folder, **fields)
+  meshes = (sharding.abstract_mesh(1), sharding.abstract_mesh(1))
+  found = {step.name: step for step in planner.steps_of(config, meshes)}
+  assert {name: step.count for name, step in found.items()} == {
+    'inversion': 4,
+    'inversion previews': 2,
+    'text': 1,
+    'stage_1 samples': 2,
+    'stage_2 samples': 2,
+  }
+  held = {name: step.resident for name, step in found.items()}
+  width = job.open_cascade(config, ('stage_1',)).encoder.d_model
+  vectors = 4 * 2 * width
+  networks = held['text']['weights'] + held['stage_1 samples']['weights']
+  assert held['inversion']['weights'] == networks + vectors
+  assert held['inversion']['gradients'] == vectors
+  # Two moments, and the steps counted.
+  assert 0 < held['inversion']['optimizer'] - 2 * vectors < 20
+  # There and back through the text encoder, which the text step enters with
+  # four times as many prompts.
+  rows = {n: quick.row(step, None, 1.0, {}) for n, step in found.items()}
+  assert rows['inversion'].flops > 2 * rows['text'].flops / 4
+  assert not [*changes.other_training(config, 'inversion', 1)]
+  assert [*changes.harmless(config, 'inversion', 1)] == [
+    {'stage_1.remat': 'blocks'}
+  ]
+
+
+def test_words_alone_are_encoded_and_drawn(tiny_folder):
+  fields = {'method': 'prompt_only', 'subject.description': 'red dog'}
+  config = _test_run(tiny_folder, **fields)
+  meshes = (sharding.abstract_mesh(1), sharding.abstract_mesh(1))
+  names = [step.name for step in planner.steps_of(config, meshes)]
+  assert names == ['text', 'stage_1 samples', 'stage_2 samples']
