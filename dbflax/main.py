@@ -35,7 +35,7 @@ Options:
   --help                    print this
 
 Many hosts, such as those of a TPU pod slice, run the same command together
-(README, "Many hosts"); if one is lost, all others end with an error. Bad input
+(docs/tpu.md); if one is lost, all others end with an error. Bad input
 ends in one line and exit code 2. Asked to stop, by Ctrl-C or SIGTERM,
 a training saves its state first; the codes are 130 and 143.
 """

@@ -1,6 +1,6 @@
 """Pre-trained cascades: from a directory or the hub to modules and parameters.
 
-A cascade directory is either ours (`stage_1/unet`, …; README, "Cascades") or
+A cascade directory is either ours (`stage_1/unet`, …; docs/cascades.md) or
 a pipeline of diffusers, which is one stage: `unet/`, `scheduler/`, and perhaps
 `tokenizer/` and `text_encoder/`. DeepFloyd IF ships its stages apart, so
 each may come from a source of its own.

@@ -127,7 +127,7 @@ def read_json(path: pathlib.Path) -> dict:
     content = json.loads(pathlib.Path(path).read_text())
   except FileNotFoundError as e:
     raise errors.UserError(
-      f'{path} is missing: not a cascade directory (see README, "Cascades").'
+      f'{path} is missing: not a cascade directory (see docs/cascades.md).'
     ) from e
   except (ValueError, RecursionError) as e:
     raise errors.UserError(f'{path} is not JSON ({e}); restore it.') from e
