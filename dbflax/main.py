@@ -1,20 +1,38 @@
 """dbflax: bind a subject, from 3-5 photos of it, to a word of a cascade.
 
+First, with the embedded dog and the embedded cascade, which need no downloads:
   python -m dbflax.main --config=configs/dog.py
 
-does the whole job: look a rare word up, draw class images with the frozen
-cascade, fine-tune its three stages (64, 256, 1024 pixels) with prior
-preservation, draw the subject in new places, styles and clothes, and write
-<workdir>/report/index.html. Run the same command again after an interruption:
-finished steps are skipped, the unfinished one goes on.
+looks a rare word up, draws class images with the frozen cascade, fine-tunes its
+three stages (64, 256, 1024 pixels) with prior preservation, draws the subject
+in new places, styles and clothes, and writes <workdir>/report/index.html. Run
+the same command again after an interruption: finished steps are skipped, and
+the unfinished one goes on.
 
-Your own subject:
-  python -m dbflax.main --config=configs/dog.py --config.name=rex \\
-    --config.subject.photos=photos/rex --config.subject.class_noun=dog
+Then, a step at a time:
+  your own photos, with DeepFloyd IF (docs/running.md, docs/cascades.md)
+    python -m dbflax.main --config=configs/dog.py:if_m --config.name=rex \\
+      --config.subject.photos=photos/rex --config.subject.class_noun=dog
+  what it would cost on a TPU slice that you have not rented (docs/tpu.md)
+    python -m dbflax.main --config=configs/dog.py --mode=plan \\
+      --config.plan.topology=v6e:2x2
+  which words there are to bind it to
+    python -m dbflax.main --config=configs/dog.py --mode=identifier
+  what a change would redo, and why (docs/tuning.md says what to change)
+    python -m dbflax.main --config=configs/dog.py --dry_run \\
+      --config.stage_1.steps=900
+  other prompts; the training is kept
+    python -m dbflax.main --config=configs/dog.py --mode=sample \\
+      --config.sample.prompts="('a {subject} in the kitchen',)"
+  how good it is, in the paper's figures (docs/quality.md)
+    python -m dbflax.main --config=configs/dog.py --mode=evaluate
+  out of here, into diffusers
+    python -m dbflax.main --config=configs/dog.py --mode=export
 
 Options:
   --config=FILE[:VARIANT]   what to run: configs/dog.py, configs/teapot.py,
-                            configs/test.py (seconds), configs/toybox.py,
+                            configs/test.py (small, untrained),
+                            configs/toybox.py,
                             configs/dreambooth.py:SUBJECT (the paper's data)
   --config.FIELD=VALUE      change a field, such as --config.stage_1.steps=500;
                             configs/default.py says what every field means
@@ -34,10 +52,11 @@ Options:
   --dry_run                 say which steps would run and why, and do nothing
   --help                    print this
 
-Many hosts, such as those of a TPU pod slice, run the same command together
-(docs/tpu.md); if one is lost, all others end with an error. Bad input
-ends in one line and exit code 2. Asked to stop, by Ctrl-C or SIGTERM,
-a training saves its state first; the codes are 130 and 143.
+While it trains, `tensorboard --logdir runs/dog` shows the losses. Bad input
+ends in one line and exit code 2. Asked to stop, by Ctrl-C or SIGTERM, a
+training saves its state first; the codes are 130 and 143. Many hosts, such as
+those of a TPU pod slice, run the same command together (docs/tpu.md); if one is
+lost, all others end with an error. docs/faq.md has what users ask.
 """
 
 import contextlib

@@ -42,21 +42,25 @@ def draw(
   for name, sampler in samplers.items():
     params = load_params(name)
     out = []
-    starts = range(0, len(text), batch)
-    hide = not hosts.is_first()
-    for start in tqdm.tqdm(
-      starts, f'samples {name}', unit='batch', disable=hide
-    ):
+    bar = tqdm.tqdm(
+      desc=f'samples {name}',
+      total=len(text),
+      unit='image',
+      disable=not hosts.is_first(),
+    )
+    for start in range(0, len(text), batch):
       # The last batch is filled up, so that there is one compiled shape.
       index = np.resize(np.arange(start, min(start + batch, len(text))), batch)
       lower = () if low is None else (low[index],)
       keys = rng.keys(root, 'sample', index)
       drawn = sampler(params, text[index], null_text, keys, *lower)
       out.append(hosts.whole(drawn)[: len(text) - start])
+      bar.update(len(out[-1]))
       for n, image in hosts.own_rows(drawn):
         if start + n < len(text):
           file = path(folder, name, start + n)
           images.save_png(file, images.to_uint8(image))
+    bar.close()
     low = np.concatenate(out)
 
 

@@ -30,7 +30,7 @@ LAYERS = (
   ('train.step',),
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
-    *('export', 'scores', 'nouns', 'preview', 'invert'),
+    *('export', 'scores', 'nouns', 'preview', 'invert', 'picture'),
   ),
   ('pipeline',),
   ('study.*',),
@@ -76,6 +76,7 @@ SEAMS = (
 OWNERS = {
   'orbax': ('checkpoints',),
   'torch': ('weights.pickled',),
+  'tensorboardX': ('train.events',),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),
@@ -97,7 +98,7 @@ WITHOUT_JAX = (
     'text.tokenizer',
   ),
   *('text.prompts', 'text.identifiers', 'data.images', 'data.subjects'),
-  *('data.batches', 'report', 'pages.page'),
+  *('data.batches', 'report', 'picture', 'pages.page'),
 )
 JAX = ('jax', 'jaxlib', 'flax', 'optax', 'orbax')
 

@@ -34,7 +34,10 @@ PLACES = (
   'report/*',
 )
 # What must be the same in the end; times, logs of time and the like need not.
-RESULTS = ('**/*.png', '**/*.safetensors', '**/*.npy', '**/metrics.jsonl')
+RESULTS = (
+  *('**/*.png', '**/*.safetensors', '**/*.npy', '**/metrics.jsonl'),
+  '**/*tfevents*',
+)
 
 pytestmark = pytest.mark.slow
 

@@ -117,7 +117,7 @@ def run(
     prior: the class images, or None to train without prior preservation.
     null_text: embedding of the empty prompt.
     seed: root of all randomness of the run.
-    folder: gets `checkpoints/` and `metrics.jsonl`; resumed from, if there.
+    folder: gets `checkpoints/` and logs; resumed from, if there.
     fingerprint: names the inputs, so that no foreign checkpoint is resumed.
     mesh: the devices.
     sample: called as sample(params, steps done) every hyper.sample_every.
@@ -147,6 +147,7 @@ def run(
     **{name: hyper[name] for name in _LOOP},
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
+    images=hyper.batch * (2 if prior else 1),
     sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
   )
   saved.close()

@@ -190,7 +190,7 @@ def run(
     hyper: the config's section `inversion`.
     objective: the loss.
     seed: root of all randomness of the run.
-    folder: gets `checkpoints/` and `metrics.jsonl`; resumed from, if there.
+    folder: gets `checkpoints/` and logs; resumed from, if there.
     fingerprint: names the inputs, so that no foreign checkpoint is resumed.
     mesh: the devices, on which `frozen` lies.
     sample: called as sample(vectors, steps done) every hyper.sample_every.
@@ -217,6 +217,7 @@ def run(
     **{name: hyper[name] for name in _LOOP},
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
+    images=hyper.batch,
     sample=sample and (lambda s, done: sample(s.params[NAME], done)),
   )
   saved.close()

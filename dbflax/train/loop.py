@@ -18,6 +18,7 @@ import tqdm
 
 from dbflax import checkpoints as checkpoints_lib
 from dbflax import errors, hosts, sharding, stop
+from dbflax.train import events as events_lib
 from dbflax.train import state as state_lib
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def run(
   checkpoint_minutes: float = 0,
   max_skipped: int = 0,
   log_path: pathlib.Path,
+  images: int = 0,
   sample_every: int = 0,
   sample: Callable[[state_lib.State, int], None] | None = None,
 ) -> state_lib.State:
@@ -44,7 +46,8 @@ def run(
   Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
   never), and where somebody asks to stop. A step whose loss or gradient is not
   finite leaves the parameters as they were (`step`); so many as `max_skipped`
-  may be.
+  may be. The bar says how many of the `images` of each step are learned from in
+  a second (0: it does not).
 
   Raises:
     UserError: on one more, with the parts of its loss.
@@ -68,7 +71,7 @@ def run(
     for step in bar:
       state, metrics = update(state, step)
       shown = log.add(step, metrics)
-      bar.set_postfix_str(shown, refresh=False)
+      bar.set_postfix_str(_speed(bar, images) + shown, refresh=False)
       done = step + 1
       stops = asked.check(done)
       if (
@@ -83,6 +86,12 @@ def run(
       if sample and sample_every and (done % sample_every == 0):
         sample(state, done)
   return state
+
+
+def _speed(bar: tqdm.tqdm, images: int) -> str:
+  """Such as '4.6 images/s '; '' while it is not known."""
+  rate = bar.format_dict['rate']
+  return f'{rate * images:.3g} images/s ' if rate and images else ''
 
 
 def _timer(minutes: float) -> Callable[[int], bool]:
@@ -105,7 +114,7 @@ def _timer(minutes: float) -> Callable[[int], bool]:
 
 
 class MetricsLog:
-  """Metrics of every step as json lines, read one step late.
+  """Metrics of every step as json lines and for TensorBoard, one step late.
 
   Reading a step's metrics waits for the device; one step late, the device has
   the next step to work on meanwhile.
@@ -126,6 +135,9 @@ class MetricsLog:
     )
     path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._file = path.open('a')
+    self._events = events_lib.Events(
+      path.with_name(events_lib.NAME) if hosts.is_first() else path, lines
+    )
 
   def __enter__(self):
     return self
@@ -134,6 +146,7 @@ class MetricsLog:
     if kind is None:
       self.drain()
     self._file.close()
+    self._events.close()
 
   def add(self, step: int, metrics: dict) -> str:
     """Takes a step's metrics; returns the newest known, for the bar."""
@@ -150,6 +163,7 @@ class MetricsLog:
     values = {k: float(v) for k, v in jax.device_get(metrics).items()}
     self._file.write(json.dumps({'step': step, **values}) + '\n')
     self._file.flush()
+    self._events.add(step, **values)
     self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
     if not _is_finite(values):
       self._skip(step)
