@@ -14,6 +14,16 @@ from configs import default
 def get_config(variant: str = ''):
   config = default.get_config()
   config.name = 'test'
+  shrink(config)
+  config.sample.prompts = (
+    'a photo of a {subject} on the beach',
+    'a painting of a {subject}',
+  )
+  return default.apply_variant(config, variant, {})
+
+
+def shrink(config) -> None:
+  """Makes a run of any config small: cascade, class images and steps."""
   config.cascade.path = str(
     pathlib.Path(dbflax.__file__).parent / 'assets' / 'tiny'
   )
@@ -33,8 +43,3 @@ def get_config(variant: str = ''):
   config.inversion.warmup = 1
   config.inversion.checkpoint_every = 2
   config.inversion.sample_every = 2
-  config.sample.prompts = (
-    'a photo of a {subject} on the beach',
-    'a painting of a {subject}',
-  )
-  return default.apply_variant(config, variant, {})
