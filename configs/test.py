@@ -1,8 +1,9 @@
-"""A whole run in seconds, on an untrained 16 → 32 → 64 cascade.
+"""A whole run of few steps, on an untrained 16 → 32 → 64 cascade.
 
   python -m dbflax.main --config=configs/test.py
 
-Shows that every step works on this machine; its images are noise.
+Shows that every step works on this machine; most of its time is compiling, and
+its images are noise.
 """
 
 import pathlib
