@@ -64,12 +64,14 @@ def blocks() -> list[Block]:
 
 
 def pytest_generate_tests(metafunc):
-  """`block` is every block, `run_block` those that are run."""
+  """`page` is each page, `block` each block, `run_block` those that are run."""
   every = blocks()
   run = [block for block in every if not block.why]
   quick = [block for block in run if any(word in block.text for word in QUICK)]
   slow = [block for block in run if block not in quick]
   chosen = {'block': every, 'quick_block': quick, 'run_block': slow}
+  if 'page' in metafunc.fixturenames:
+    metafunc.parametrize('page', PAGES, ids=lambda path: path.name)
   for name, them in chosen.items():
     if name in metafunc.fixturenames:
       metafunc.parametrize(name, them, ids=[block.name for block in them])

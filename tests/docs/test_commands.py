@@ -123,6 +123,13 @@ def test_a_block_names_only_what_exists(block):
     check(words)
 
 
+def test_links_lead_to_files(page):
+  links = re.findall(r'\]\(([^)]+)\)', page.read_text())
+  for link in links:
+    if not link.startswith('https://'):
+      assert (page.parent / link).is_file(), link
+
+
 CONFIG = '--config=configs/'
 MAIN = f'python -m dbflax.main {CONFIG}'
 WRONG = {
