@@ -18,7 +18,7 @@ TILE, GAP, LINE = 300, 12, 34  # pixels
 COLUMNS = 4
 # Above it a page, such as the README, is slow to open.
 MAX_BYTES = 400_000
-_FONT = ImageFont.load_default(20)
+FONT = 20  # pixels, or less where words would not fit
 
 
 def draw(root: pathlib.Path) -> Image.Image:
@@ -41,11 +41,12 @@ def draw(root: pathlib.Path) -> Image.Image:
   height = photos.height + rows * (TILE + LINE + GAP) - GAP
   sheet = Image.new('RGB', (width, height), 'white')
   sheet.paste(photos)
+  font = _font([prompt for prompt, _ in tiles], TILE)
   for n, (prompt, path) in enumerate(tiles):
     left = n % COLUMNS * (TILE + GAP)
     top = photos.height + n // COLUMNS * (TILE + LINE + GAP)
     sheet.paste(_tile(path, TILE), (left, top))
-    _say(sheet, prompt, left + TILE // 2, top + TILE + LINE // 2)
+    _say(sheet, prompt, left + TILE // 2, top + TILE + LINE // 2, font)
   return sheet
 
 
@@ -56,7 +57,7 @@ def _photos(paths: list[pathlib.Path], width: int) -> Image.Image:
   for n, path in enumerate(paths):
     row.paste(_tile(path, side), (n * (side + GAP), 0))
   words = f'{len(paths)} photos in; out, with one word bound to them:'
-  _say(row, words, width // 2, side + LINE)
+  _say(row, words, width // 2, side + LINE, _font([words], width))
   return row
 
 
@@ -65,8 +66,17 @@ def _tile(path: pathlib.Path, side: int) -> Image.Image:
   return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def _say(image: Image.Image, text: str, x: int, y: int) -> None:
-  ImageDraw.Draw(image).text((x, y), text, 'black', _FONT, anchor='mm')
+def _font(texts: list[str], width: int) -> ImageFont.FreeTypeFont:
+  """One that lets all texts fit into `width` pixels."""
+  font = ImageFont.load_default(FONT)
+  widest = max(font.getlength(text) for text in texts)
+  size = FONT if widest <= width else int(FONT * width / widest)
+  return ImageFont.load_default(size)
+
+
+def _say(image: Image.Image, text: str, x: int, y: int, font) -> None:
+  """Writes `text` around (x, y)."""
+  ImageDraw.Draw(image).text((x, y), text, 'black', font, anchor='mm')
 
 
 def main(root: str, out: str) -> None:

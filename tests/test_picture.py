@@ -55,6 +55,15 @@ def test_it_shows_photos_and_first_images_of_the_last_stage(run):
   assert words.min() == 0 and words.max() == 255
 
 
+def test_long_prompts_fit():
+  texts = ['a dog', 'a photo of a zk dog in a crowd of other dogs']
+  small = picture._font(texts, picture.TILE)
+  assert (
+    picture._font(texts[:1], picture.TILE).size == picture.FONT > small.size
+  )
+  assert small.getlength(texts[1]) <= picture.TILE
+
+
 def test_the_file_is_a_function_of_the_run(run, tmp_path):
   for name in ('a.jpg', 'b.jpg'):
     picture.main(str(run), str(tmp_path / name))
