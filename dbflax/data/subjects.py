@@ -1,6 +1,5 @@
 """The photos of a subject at every resolution of a cascade."""
 
-import io
 import pathlib
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ import numpy as np
 
 import dbflax
 from dbflax import errors
-from dbflax.data import images
+from dbflax.data import archives, images
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
@@ -56,7 +55,7 @@ def _photos(source: str, resolution: int) -> list[np.ndarray]:
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)
   if source.startswith('tfds:'):
-    named_files = _tfds_files(source)
+    named_files = archives.photos(source)
   else:
     folder = _embedded(source) if source.startswith('toybox:') else source
     named_files = [(path, str(path)) for path in images.list_photos(folder)]
@@ -92,39 +91,3 @@ def _drawn(source: str, resolution: int) -> list[np.ndarray]:
 
   subject = subjects.named(source.removeprefix('toybox:'))
   return [*subjects.photos(subject, resolution)]
-
-
-def _tfds_files(source: str) -> list[tuple[io.BytesIO, str]]:
-  """(encoded image, its name for messages) of 'tfds:NAME/CONFIG:SPLIT'."""
-  # Imported late: TFDS takes a second, and most subjects are folders.
-  import tensorflow_datasets as tfds
-
-  name, _, split = source.removeprefix('tfds:').partition(':')
-  if not name or not split:
-    raise errors.UserError(
-      f"'{source}' must look like tfds:NAME:SPLIT or tfds:NAME/CONFIG:SPLIT"
-    )
-  try:
-    if pathlib.Path(name).expanduser().is_dir():
-      builder = tfds.builder_from_directory(pathlib.Path(name).expanduser())
-    else:
-      builder = tfds.builder(name)
-    # Encoded bytes, so that files and data sets are decoded by one function.
-    examples = builder.as_data_source(
-      split=split, decoders={'image': tfds.decode.SkipDecoding()}
-    )
-    encoded = [example['image'] for example in examples]
-  # TFDS raises many kinds (not found, not prepared, no such split or feature,
-  # stored as tfrecord); its first line says which.
-  except Exception as error:
-    raise errors.UserError(
-      f"cannot read '{source}': {str(error).strip().splitlines()[0]} "
-      '(python -m dbflax.data.photo_folder or .dreambooth prepares one; others '
-      "want file_format='array_record' and a feature `image`)"
-    ) from error
-  if not encoded:
-    raise errors.UserError(f"'{source}' is empty; give a split with photos")
-  return [
-    (io.BytesIO(image), f'{source}#{index}')
-    for index, image in enumerate(encoded)
-  ]
