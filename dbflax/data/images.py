@@ -4,6 +4,7 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 [-1, 1] inside (`to_float`, `to_uint8`).
 """
 
+import functools
 import pathlib
 import struct
 import warnings
@@ -20,6 +21,12 @@ MAX_PIXELS = 80_000_000
 SUFFIXES = (
   *('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff'),
   *('.ppm', '.avif', '.heic', '.heif'),
+)
+# By content, whatever the file is called. Pillow knows others, some of which
+# have it start programs (EPS: Ghostscript) or open further files.
+_FORMATS = (
+  *('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM'),
+  *('AVIF', 'HEIF'),
 )
 CROPS = ('centre', 'pad')
 # What Pillow's decoders raise on files that are damaged or no image.
@@ -74,14 +81,14 @@ def load(source, name: str = '') -> np.ndarray:
     with warnings.catch_warnings():
       # Pillow warns about size on its own; `_check_size` refuses earlier.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(source) as image:
+      with Image.open(source, formats=_formats()) as image:
         _check_size(image.size, name)
         return _to_rgb(ImageOps.exif_transpose(image))
   except Image.DecompressionBombError as error:
     raise errors.UserError(f"'{name}': {error}; scale it down") from error
   except Image.UnidentifiedImageError as error:
     raise errors.UserError(
-      f"cannot read '{name}': not an image that Pillow knows; "
+      f"cannot read '{name}': not an image of a kind that is read; "
       'save it as PNG or JPEG, or remove it'
     ) from error
   except _DECODE_ERRORS as error:
@@ -89,6 +96,13 @@ def load(source, name: str = '') -> np.ndarray:
       f"cannot read '{name}': {' '.join(str(error).split())}; "
       'replace or remove it'
     ) from error
+
+
+@functools.cache
+def _formats() -> list[str]:
+  """Those of `_FORMATS` that this Pillow can read."""
+  Image.init()
+  return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _check_size(size, name):

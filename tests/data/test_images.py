@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from dbflax import errors
 from dbflax.data import images
@@ -153,3 +153,19 @@ def test_a_wrong_photo_folder_is_named(tmp_path):
     with pytest.raises(errors.UserError, match=message) as caught:
       images.list_photos(path)
     assert str(path) in str(caught.value)
+
+
+def test_no_program_is_started_for_a_file_that_asks_for_one(
+  tmp_path, monkeypatch
+):
+  """PostScript under the name of a photo; Pillow would have it interpreted."""
+  started = []
+  monkeypatch.setattr(
+    EpsImagePlugin, 'Ghostscript', lambda *given: started.append(given)
+  )
+  path = tmp_path / 'photo.png'
+  content = '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n'
+  path.write_text(content + '(%pipe%touch harm) (w) file\n%%EOF\n')
+  with pytest.raises(errors.UserError, match='not an image of a kind'):
+    images.load(path)
+  assert not started
