@@ -243,6 +243,34 @@ def hub_cache(tmp_path, monkeypatch):
   return put
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+  """small_disk(size) → a folder that holds so many bytes; again, resized.
+
+  A file system of its own; without the right to mount one, tests are skipped.
+  """
+  folder = tmp_path / 'disk'
+  folder.mkdir()
+  mounted = False
+
+  def resize(size):
+    nonlocal mounted
+    options = f'{"remount," if mounted else ""}size={size}'
+    done = subprocess.run(
+      ['mount', '-t', 'tmpfs', '-o', options, 'dbflax', str(folder)],
+      capture_output=True,
+      text=True,
+    )
+    if done.returncode:
+      pytest.skip(f'a small file system cannot be mounted: {done.stderr}')
+    mounted = True
+    return folder
+
+  yield resize
+  if mounted:
+    subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
 @pytest.fixture(scope='session')
 def on_eight_devices():
   """on_eight_devices(script, *arguments) → what it prints in the end.

@@ -129,43 +129,20 @@ def test_kills_change_nothing(command, whole, tmp_path):
   print(f'{kills} kills in {runs} runs, no byte changed')
 
 
-@pytest.fixture
-def disk(tmp_path):
-  """disk(size) makes a file system of that size in a folder, or resizes it."""
-  folder = tmp_path / 'disk'
-  folder.mkdir()
-  mounted = False
-
-  def resize(size):
-    nonlocal mounted
-    options = f'{"remount," if mounted else ""}size={size}'
-    done = subprocess.run(
-      ['mount', '-t', 'tmpfs', '-o', options, 'dbflax', str(folder)],
-      capture_output=True,
-      text=True,
-    )
-    if done.returncode:
-      pytest.skip(f'a small file system cannot be mounted: {done.stderr}')
-    mounted = True
-    return folder
-
-  yield resize
-  if mounted:
-    subprocess.run(['umount', '-l', str(folder)], check=True)
-
-
 # From where nothing fits to where nearly all does: every place that writes.
 @pytest.mark.parametrize('share', [0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97])
-def test_a_full_disk_is_said_and_lost_is_nothing(command, whole, disk, share):
+def test_a_full_disk_is_said_and_lost_is_nothing(
+  command, whole, small_disk, share
+):
   folder, _ = whole
   size = sum(p.stat().st_size for p in folder.rglob('*') if p.is_file())
-  run = disk(int(size * share)) / 'run'
+  run = small_disk(int(size * share)) / 'run'
   process = command(run)
   _, output = process.communicate(timeout=600)
   assert process.returncode == 2, output
   assert 'the disk is full' in output.splitlines()[-1]
   assert 'Traceback' not in output
-  disk(4 * size)
+  small_disk(4 * size)
   process = command(run)
   _, output = process.communicate(timeout=600)
   assert process.returncode == 0, output

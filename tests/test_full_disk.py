@@ -1,0 +1,217 @@
+"""A disk that fills up at each place where a run writes, one by one.
+
+A simple map stands for the networks; everything else is a run of
+configs/test.py, on a real file system that is as small as a test wants it.
+"""
+
+import json
+import pathlib
+import shutil
+
+import jax.numpy as jnp
+import pytest
+
+from dbflax import cascade, checkpoints, disk, main, scores
+from dbflax.data import images
+from dbflax.study import runs
+from dbflax.train import loop
+from dbflax.weights import diffusers
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGE = 4096  # What a file system of this kind gives away at once.
+# Kept up to date by every command; they say when and by whom.
+BOOKS = {'config.json', 'run.lock', 'times.json'}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def simple_network():
+  """As fast to compile as can be, and with a gradient."""
+
+  def network(stage, params, x_t, t, text, conditioning):
+    bias = params['conv_in']['bias']
+    y = x_t * bias.mean() + bias[:3] + text.mean()
+    return jnp.concatenate([y, 0 * y], axis=-1)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(cascade, 'network', network)
+    yield
+
+
+def call(mode, folder, *options):
+  """Runs the command in this process; the exit code."""
+  options = ('cascade.stages=("stage_1",)', *options)
+  return main.main(
+    [
+      *('dbflax', f'--config={ROOT / "configs/test.py"}', f'--mode={mode}'),
+      f'--workdir={folder}',
+      *(f'--config.{option}' for option in options),
+    ]
+  )
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """The workdir of a whole run, exported too."""
+  folder = tmp_path_factory.mktemp('whole') / 'run'
+  assert call('run', folder) == 0
+  assert call('export', folder) == 0
+  return folder
+
+
+def content(folder):
+  """Relative path → bytes of all that a run leaves; checkpoints tell times."""
+  return {
+    name: (folder / name).read_bytes()
+    for name in disk.files(folder)
+    if name not in BOOKS and 'checkpoints/' not in name
+  }
+
+
+def used(folder):
+  return shutil.disk_usage(folder).used
+
+
+def begin(small_disk, finished, without):
+  """The finished run on a disk of its own, without one of its folders."""
+  run = small_disk(2**28) / 'run'
+  skip = lambda at, names: [
+    n for n in names if [at, n] == [str(finished), without]
+  ]
+  shutil.copytree(finished, run, ignore=skip)
+  return run
+
+
+def grow(small_disk, folder, stride, act):
+  """Yields after each exit code but 0, until there is room for all."""
+  size = max(PAGE, used(folder))  # 0 is no limit.
+  while small_disk(size) and (code := act()) != 0:
+    assert code == 2
+    yield
+    size += stride
+    assert size < used(folder) + 40 * stride + 2**18, 'it fits long since'
+
+
+def assert_said(run, capsys):
+  """That the disk is full, in one line, and nothing is left half-written."""
+  error = capsys.readouterr().err
+  last = error.strip().splitlines()[-1]
+  assert 'the disk is full' in last or 'No space left' in last, error
+  assert 'Traceback' not in error
+  assert not list(run.rglob(f'*{disk.PARTIAL}'))
+
+
+def assert_refused(run, step, capsys):
+  assert_said(run, capsys)
+  assert not (run / step / disk.MANIFEST).exists()
+
+
+def assert_whole(run, finished):
+  found, expected = content(run), content(finished)
+  assert found.keys() == expected.keys()
+  # The report shows the command; the manifest knows checkpoints.
+  kept = [n for n in found if not n.startswith('report/')]
+  kept.remove(f'stage_1/{disk.MANIFEST}')
+  assert [n for n in kept if found[n] != expected[n]] == []
+  assert disk.damage(run / 'report') == ''
+
+
+@pytest.mark.parametrize(
+  ('step', 'mode'),
+  [
+    *(('photos', 'prior'), ('identifier', 'prior'), ('embeddings', 'prior')),
+    *(('prior', 'prior'), ('samples', 'sample'), ('report', 'report')),
+    ('export', 'export'),
+  ],
+)
+def test_a_disk_that_grows_bit_by_bit(small_disk, finished, capsys, step, mode):
+  """Full at the step's first write, then at a later one, until all fits."""
+  run = begin(small_disk, finished, step)
+  files = [p for p in (finished / step).rglob('*') if p.is_file()]
+  pages = sum(-(-path.stat().st_size // PAGE) for path in files)
+  stride = max(1, pages // 12) * PAGE
+  refused = 0
+  for _ in grow(small_disk, run, stride, lambda: call(mode, run)):
+    assert_refused(run, step, capsys)
+    refused += 1
+  assert refused >= min(pages, 5)
+  assert_whole(run, finished)
+
+
+def test_scores_on_a_disk_that_grows(small_disk, finished, capsys, monkeypatch):
+  parts = ('figures', 'intervals', 'prompts', 'nearest', 'subjects')
+  made = {'pictures': 2, 'photos': 5, **{part: {} for part in parts}}
+  monkeypatch.setattr(scores, '_score', lambda task: made)
+  run = begin(small_disk, finished, 'report')  # Else it is made again too.
+  attempts = 0
+  for _ in grow(small_disk, run, PAGE, lambda: call('evaluate', run)):
+    assert_refused(run, 'evaluate', capsys)
+    attempts += 1
+  assert attempts >= 3
+  assert json.loads((run / 'evaluate/scores.json').read_text())['photos'] == 5
+  assert disk.damage(run / 'evaluate') == ''
+
+
+def test_results_of_a_study_on_a_disk_that_grows(
+  small_disk, capsys, monkeypatch
+):
+  """The runs are done; what they found is whole, or absent."""
+  monkeypatch.setattr(runs, '_do', lambda *given: True)
+  monkeypatch.setattr(runs, '_shown', lambda done: {})
+  found = lambda done: {
+    (one.arm, one.subject, one.seed): {'oracle: PRES': 0.1 * n}
+    for n, one in enumerate(done)
+  }
+  monkeypatch.setattr(runs, 'read_scores', found)
+  root = small_disk(PAGE) / 'study'
+  study = f'--config={ROOT / "configs/studies/prior.py"}'
+  act = lambda: main.main(
+    ['dbflax', '--mode=study', study, f'--workdir={root}']
+  )
+  attempts = 0
+  for _ in grow(small_disk, root.parent, PAGE, act):
+    assert_said(root, capsys)
+    if (root / 'results.json').exists():
+      assert json.loads((root / 'results.json').read_text())['figures']
+    assert not (root / 'report/index.html').exists()
+    attempts += 1
+  assert attempts >= 3
+  assert (root / 'report/index.html').read_text().rstrip().endswith('</html>')
+
+
+SITES = {
+  'the log': (loop.MetricsLog, 'drain'),
+  'a checkpoint': (checkpoints.Checkpoints, 'save'),
+  "a checkpoint's checksums": (checkpoints.Checkpoints, '_seal'),
+  'a preview': (images, 'save_png'),
+  'the weights': (diffusers, 'write_tensors'),
+  'the manifest': (disk, 'checksums'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('site', SITES)
+def test_a_disk_that_fills_up_while_a_stage_is_trained(
+  small_disk, finished, capsys, monkeypatch, site
+):
+  run = begin(small_disk, finished, 'stage_1')
+  where, name = SITES[site]
+  write = getattr(where, name)
+
+  def full(*args, **options):
+    small_disk(used(run))
+    return write(*args, **options)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(where, name, full)
+    assert call('train', run) == 2
+  assert_refused(run, 'stage_1', capsys)
+  small_disk(2**28)
+  assert call('train', run) == 0
+  assert_whole(run, finished)
+
+
+def test_a_disk_that_is_full_at_the_start(small_disk, capsys):
+  folder = small_disk(PAGE)
+  (folder / 'something').write_bytes(bytes(PAGE))
+  assert call('run', folder / 'run') == 2
+  assert 'No space left' in capsys.readouterr().err.splitlines()[-1]
