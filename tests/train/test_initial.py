@@ -1,6 +1,7 @@
 """A super-resolution stage starts as the enlargement of its lower image."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,18 @@ from dbflax.models import unet as unet_lib
 from dbflax.train import initial
 
 
+def fresh(stage):
+  """Parameters to start from, as pre-training makes them."""
+  return jax.jit(functools.partial(initial.parameters, stage))(
+    jax.random.key(0)
+  )
+
+
 @pytest.fixture(scope='module')
 def enlarged():
   """(output, lower image, its noisy neighbour's output) of a fresh stage_2."""
   stage = pretrained.load('tiny', ('stage_2',)).stages['stage_2']
-  params = initial.parameters(stage, jax.random.key(0))
+  params = fresh(stage)
   normal = lambda seed, *shape: jax.random.normal(jax.random.key(seed), shape)
   # As smooth and as bright as pictures are.
   low = jax.image.resize(normal(1, 2, 4, 4, 3), (2, 32, 32, 3), 'cubic') * 0.4
@@ -47,7 +55,7 @@ def test_the_variance_starts_in_the_middle(enlarged):
 
 def test_the_base_starts_at_zero():
   stage = pretrained.load('tiny', ('stage_1',)).stages['stage_1']
-  params = initial.parameters(stage, jax.random.key(0))
+  params = fresh(stage)
   assert not np.any(params['conv_out']['kernel'])
 
 
@@ -57,4 +65,4 @@ def test_a_level_too_narrow_is_refused():
   stage = pretrained.load('tiny', ('stage_2',)).stages['stage_2']
   stage = dataclasses.replace(stage, unet=unet_lib.from_config(config))
   with pytest.raises(errors.UserError, match='8 channels in one norm group'):
-    initial.parameters(stage, jax.random.key(0))
+    fresh(stage)
