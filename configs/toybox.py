@@ -85,6 +85,18 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
       checkpoint_every=500,
     )
   )
+  _add_stages(c)
+  c.oracle = _oracle()
+  # How `:measure` draws; `count` is the number of held-out scenes.
+  c.measure = _measure()
+  c.architecture = _tiny() if variant == 'tiny' else _toybox()
+  if variant in _CHANGES:
+    c[c.target].update(_CHANGES[variant])
+  return c
+
+
+def _add_stages(c) -> None:
+  """Budgets of the three stages."""
   c.stage_1 = _stage(
     # Shape before detail: where much noise is, as much as where little is.
     weighting='min_snr',
@@ -114,13 +126,6 @@ def get_config(variant: str = 'stage_1') -> ml_collections.ConfigDict:
     noise_range=(0.0, 0.4),
     noise_power=3.0,
   )
-  c.oracle = _oracle()
-  # How `:measure` draws; `count` is the number of held-out scenes.
-  c.measure = _measure()
-  c.architecture = _tiny() if variant == 'tiny' else _toybox()
-  if variant in _CHANGES:
-    c[c.target].update(_CHANGES[variant])
-  return c
 
 
 def _oracle() -> ml_collections.ConfigDict:

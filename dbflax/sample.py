@@ -42,26 +42,30 @@ def draw(
   for name, sampler in samplers.items():
     params = load_params(name)
     out = []
-    bar = tqdm.tqdm(
-      desc=f'samples {name}',
-      total=len(text),
-      unit='image',
-      disable=not hosts.is_first(),
-    )
-    for start in range(0, len(text), batch):
-      # The last batch is filled up, so that there is one compiled shape.
-      index = np.resize(np.arange(start, min(start + batch, len(text))), batch)
-      lower = () if low is None else (low[index],)
-      keys = rng.keys(root, 'sample', index)
-      drawn = sampler(params, text[index], null_text, keys, *lower)
-      out.append(hosts.whole(drawn)[: len(text) - start])
-      bar.update(len(out[-1]))
-      for n, image in hosts.own_rows(drawn):
-        if start + n < len(text):
-          file = path(folder, name, start + n)
-          images.save_png(file, images.to_uint8(image))
-    bar.close()
+    with _bar(name, len(text)) as bar:
+      for start in range(0, len(text), batch):
+        # The last batch is filled up, so that there is one compiled shape.
+        end = min(start + batch, len(text))
+        index = np.resize(np.arange(start, end), batch)
+        lower = () if low is None else (low[index],)
+        keys = rng.keys(root, 'sample', index)
+        drawn = sampler(params, text[index], null_text, keys, *lower)
+        out.append(hosts.whole(drawn)[: end - start])
+        bar.update(end - start)
+        for n, image in hosts.own_rows(drawn):
+          if start + n < end:
+            file = path(folder, name, start + n)
+            images.save_png(file, images.to_uint8(image))
     low = np.concatenate(out)
+
+
+def _bar(name: str, total: int) -> tqdm.tqdm:
+  return tqdm.tqdm(
+    desc=f'samples {name}',
+    total=total,
+    unit='image',
+    disable=not hosts.is_first(),
+  )
 
 
 def path(folder: pathlib.Path, stage: str, index: int) -> pathlib.Path:

@@ -221,7 +221,7 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
     checkpoints=saved,
     checkpoint_every=hyper.checkpoint_every,
     log_path=work / 'metrics.jsonl',
-    images=hyper.batch,
+    images=hyper.classes * hyper.individuals * hyper.scenes,
   )
   saved.close()
   params = loop.host(state_lib.best_params(state))

@@ -120,7 +120,8 @@ def test_deterministic_samplers_follow_the_flow(name):
     sampler.SAMPLERS[name](DDPM, _optimal(DDPM), x, noise, times)
     for noise in (zero, _noise(x.shape))
   )
-  np.testing.assert_array_equal(found, again)
+  # Two programs, which need not round alike.
+  np.testing.assert_allclose(found, again, atol=1e-5)
   exact = _flow(DDPM, x, jnp.float32(999), jnp.float32(-1))
   np.testing.assert_allclose(found, exact, atol=0.02)
 

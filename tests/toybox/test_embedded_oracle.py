@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dbflax import pretrained, rng
+from configs import default
+from dbflax import job, pretrained, rng
 from dbflax.data import images
 from dbflax.toybox import oracle as oracle_lib
 from dbflax.toybox import scene
@@ -63,6 +64,20 @@ def _share(answers, shown, field):
 def test_the_oracle_reads_the_renders(sheet):
   noun, shown, renders, _ = sheet
   answers = _check(noun, shown, renders)
+  assert _share(answers, shown, 'place_id') > 0.9
+
+
+@pytest.mark.slow  # A minute: it compiles the base's sampler and draws 14.
+def test_the_oracle_reads_samples_drawn_anew(sheet):
+  """A row of the sheet by the embedded weights, other noise."""
+  noun, shown, _, _ = sheet
+  model = pretrained.load(pretrained.ASSETS / 'toybox', stages=('stage_1',))
+  options = job.sampling(default.get_config(), 'stage_1')
+  encode = drawing.encoder(model, 77)
+  draw = drawing.sampler(model, 'stage_1', options, encode, sheets.COLUMNS)
+  shown = shown[: sheets.COLUMNS]
+  keys = drawing.keys(1, 'a small sheet', len(shown))
+  answers = _check(noun, shown, draw([case.prompt for case in shown], keys))
   assert _share(answers, shown, 'place_id') > 0.9
 
 

@@ -314,23 +314,6 @@ def test_a_level_between_two_steps_is_not_rounded(tiny, calls):
   np.testing.assert_allclose(calls[0]['label'], 0.01, rtol=1e-5)
 
 
-def test_a_power_draws_more_of_the_low_levels(tiny):
-  """low + (high − low) u^power, of the same u."""
-  stage, batch = tiny.stages['stage_2'], _crops()
-  even, low = (
-    step_lib.draw(
-      stage,
-      step_lib.Objective(noise_level=(0.1, 0.3), noise_power=power),
-      batch,
-      ROOT,
-    ).level
-    for power in (1, 3)
-  )
-  share = (even - 0.1) / 0.2
-  np.testing.assert_allclose(low, 0.1 + 0.2 * share**3, rtol=1e-5)
-  assert (low < even).all()
-
-
 def test_the_base_stage_has_no_conditioning(tiny, calls):
   _loss(tiny.stages['stage_1'], SIMPLE, _batch())
   assert calls[0]['image'] is None
