@@ -68,6 +68,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -99,6 +100,10 @@ def main(argv: Sequence[str]) -> int:
     config, mode, workdir, dry_run = parse(argv)
     with contextlib.closing(workdir):
       _dispatch(config, mode, workdir, dry_run)
+    sys.stdout.flush()
+  except BrokenPipeError:  # Who read the output has enough of it: `| head`.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
   except errors.UserError as error:
     _complain(error)
     return 2

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import subprocess
 import sys
@@ -193,6 +194,20 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, pipeline, capfd):
   monkeypatch.setattr(pipeline, 'run', interrupt)
   assert run(DOG) == 130
   assert 'the same command goes on' in capfd.readouterr().err
+
+
+def test_a_reader_that_has_enough_is_no_error():
+  reader, writer = os.pipe()
+  os.close(reader)
+  config = ROOT / 'configs/dog.py'
+  command = [sys.executable, '-m', 'dbflax.main', '--mode=identifier']
+  result = subprocess.run(
+    [*command, f'--config={config}'],
+    stdout=writer,
+    stderr=subprocess.PIPE,
+    cwd=ROOT,
+  )
+  assert (result.returncode, result.stderr) == (141, b'')
 
 
 def test_a_config_without_variants_says_so(tmp_path):

@@ -338,8 +338,10 @@ def test_non_finite_loss_stops_in_one_line(tmp_path, capsys):
   assert not (tmp_path / 'a/stage_1/manifest.json').exists()
 
 
-def test_identifier_mode_prints_candidates(tmp_path, capsys):
-  assert call('identifier', tmp_path / 'a') == 0
+@pytest.mark.parametrize('kind', ['rare', 'word', 'random'])
+def test_identifier_mode_prints_candidates(tmp_path, capsys, kind):
+  option = f'identifier.kind={kind}'
+  assert call('identifier', tmp_path / 'a', option) == 0
   lines = capsys.readouterr().out.strip().splitlines()
   assert len(lines) == 10 and all(' ids [' in line for line in lines)
   assert not (tmp_path / 'a').exists()

@@ -40,6 +40,8 @@ EXISTING_WORDS = (
   'singular',
   'distinct',
   'individual',
+  'exclusive',
+  'original',
 )
 # ... and random characters fall apart into letters, each with its own.
 _RANDOM_LENGTH = 9
