@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax.models import embeddings
+from dbflax.models import convolution, embeddings
 
 Image = Float[Array, 'B H W C']
 
@@ -57,7 +57,16 @@ def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
   """A 3×3 convolution, padded as torch pads it."""
   init = nn.initializers.zeros if zero else nn.initializers.lecun_normal()
   return nn.Conv(
-    channels, (3, 3), padding=1, dtype=dtype, kernel_init=init, name=name
+    channels,
+    (3, 3),
+    padding=1,
+    dtype=dtype,
+    kernel_init=init,
+    # Strides and padding, the other arguments, are those of every conv3x3.
+    conv_general_dilated=lambda x, kernel, *_, **__: convolution.conv3x3(
+      x, kernel
+    ),
+    name=name,
   )
 
 

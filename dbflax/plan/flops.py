@@ -39,7 +39,10 @@ def _equation(eqn) -> float:
 
 
 def inside(eqn) -> Iterator:
-  """The jaxprs that an equation runs."""
+  """The jaxprs that an equation runs; on a TPU, if platforms differ."""
+  if platforms := eqn.params.get('branches_platforms'):
+    yield eqn.params['branches'][platforms.index(None)].jaxpr
+    return
   for value in eqn.params.values():
     for item in value if isinstance(value, (tuple, list)) else (value,):
       item = getattr(item, 'jaxpr', item)

@@ -1,0 +1,81 @@
+"""The 3×3 convolution against XLA's own, gradients included."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from dbflax.models import convolution
+from dbflax.plan import flops
+
+
+def plain(x, kernel):
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    (1, 1),
+    'SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+
+
+def example(shape, channels=7, dtype=jnp.float32):
+  one, two = jax.random.split(jax.random.key(0))
+  kernel = jax.random.normal(two, (3, 3, shape[-1], channels), dtype)
+  return jax.random.normal(one, shape, dtype), kernel
+
+
+def gradients(function, x, kernel):
+  """Of a loss that is not linear in the result, so that each pixel counts."""
+  loss = lambda x, kernel: jnp.sin(function(x, kernel)).sum()
+  return jax.jit(jax.grad(loss, argnums=(0, 1)))(x, kernel)
+
+
+@pytest.mark.parametrize(
+  'shape', [(2, 64, 48, 5), (1, 128, 32, 1), (2, 5, 6, 3), (5, 1, 1, 4)]
+)
+def test_results_and_gradients_are_those_of_xla(shape):
+  x, kernel = example(shape)
+  out = convolution.conv3x3(x, kernel)
+  assert jnp.array_equal(out, plain(x, kernel))
+  ours = gradients(convolution.conv3x3, x, kernel)
+  for mine, theirs in zip(ours, gradients(plain, x, kernel), strict=True):
+    error = jnp.abs(mine - theirs).max() / jnp.abs(theirs).max()
+    assert error < 1e-5
+
+
+def test_other_types_are_left_to_xla():
+  x, kernel = example((1, 64, 64, 4), dtype=jnp.bfloat16)
+  ours = gradients(convolution.conv3x3, x, kernel)
+  for mine, theirs in zip(ours, gradients(plain, x, kernel), strict=True):
+    assert jnp.array_equal(mine, theirs) and mine.dtype == jnp.bfloat16
+
+
+def of_kernel(x, kernel):
+  return jax.grad(lambda k: jnp.sin(convolution.conv3x3(x, k)).sum())(kernel)
+
+
+@pytest.mark.parametrize(('platform', 'products'), [('cpu', 1), ('tpu', 0)])
+def test_products_are_for_cpus_alone(platform, products):
+  traced = jax.jit(of_kernel).trace(*example((1, 64, 64, 4)))
+  lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert lowered.count('stablehlo.dot_general') == products
+  assert lowered.count('stablehlo.convolution') == 2 - products
+
+
+def test_few_pixels_are_left_to_xla():
+  traced = jax.jit(of_kernel).trace(*example((1, 32, 32, 4)))
+  lowered = traced.lower(lowering_platforms=('cpu',)).as_text()
+  assert 'stablehlo.dot_general' not in lowered
+
+
+@pytest.mark.parametrize('learned', [(0,), (1,), (0, 1)])
+def test_the_plan_counts_what_a_tpu_runs(learned):
+  """And nothing for the gradient of what is frozen."""
+
+  def count(function):
+    loss = lambda x, kernel: jnp.sin(function(x, kernel)).sum()
+    return flops.count(
+      jax.make_jaxpr(jax.grad(loss, learned))(*example((1, 64, 64, 4)))
+    )
+
+  assert count(convolution.conv3x3) == count(plain)
