@@ -39,6 +39,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.mesh = _mesh()
   config.hosts = _hosts()
   config.plan = _plan()
+  config.serve = _serve()
   return apply_variant(config, variant, {})
 
 
@@ -269,6 +270,21 @@ def _plan() -> ml_collections.ConfigDict:
   # Share of a chip's memory to be left free.
   plan.headroom = 0.1
   return plan
+
+
+def _serve() -> ml_collections.ConfigDict:
+  """The web page of --mode=serve."""
+  serve = ml_collections.ConfigDict()
+  # Who can reach it: '127.0.0.1' is this machine alone. There is no password:
+  # with '0.0.0.0' whoever reaches this machine can train, and see the photos.
+  serve.host = '127.0.0.1'
+  # 0 is any that is free.
+  serve.port = 7860
+  # Most photos that are taken.
+  serve.max_photos = 20
+  # Most megabytes of one; its pixels are limited too (data/images.py).
+  serve.max_megabytes = 25.0
+  return serve
 
 
 def _stage(

@@ -28,6 +28,8 @@ Then, a step at a time:
     python -m dbflax.main --config=configs/dog.py --mode=evaluate
   out of here, into diffusers
     python -m dbflax.main --config=configs/dog.py --mode=export
+  all of it on a web page of this machine (docs/serve.md)
+    python -m dbflax.main --config=configs/dog.py --mode=serve
 
 Options:
   --config=FILE[:VARIANT]   what to run: configs/dog.py, configs/teapot.py,
@@ -43,12 +45,14 @@ Options:
       prior       up to the class images
       train       up to the fine-tuned stages, or learned vectors
       sample      up to the samples
+      draw        draw prompts as they are typed, one a line
       evaluate    score the samples, or any system's pictures
       export      write what was trained as diffusers reads it
       plan        what the run needs of a TPU slice: memory, time, chip-hours
       report      write the report anew from what the workdir holds
       study       compare ways to do it, over subjects (configs/studies/)
       pretrain    train a cascade from nothing (configs/toybox.py)
+      serve       a web page for all of that, on this machine alone
   --dry_run                 say which steps would run and why, and do nothing
   --help                    print this
 
@@ -83,7 +87,7 @@ from dbflax import workdir as workdir_lib
 
 MODES = (
   *('run', 'identifier', 'prior', 'train', 'sample', 'evaluate', 'export'),
-  *('report', 'plan', 'study', 'pretrain'),
+  *('draw', 'report', 'plan', 'study', 'pretrain', 'serve'),
 )
 # Those that are made of steps. Many hosts can do them together; the others are
 # for one.
@@ -258,6 +262,9 @@ def _has_field(config, path: str) -> bool:
 
 def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
   """Runs `dbflax.pipeline.<mode>`, or says what that would do."""
+  if mode == 'serve':
+    _serve(config, workdir)
+    return
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()
   run = config.get('base', config)  # A study's is that of its runs.
@@ -277,6 +284,14 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
       runs.run(config, workdir)
     else:
       getattr(pipeline, mode)(config, workdir)
+
+
+def _serve(config, workdir) -> None:
+  """The page computes nothing, so it needs no JAX."""
+  from dbflax.serve import server
+
+  with stop.on_signals():
+    server.run(config, workdir)
 
 
 def _others_silent():

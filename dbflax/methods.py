@@ -82,6 +82,11 @@ _UNFIT = (
   ),
   (
     (PROMPT_ONLY,),
+    ('serve',),
+    'it trains nothing; --mode=draw draws prompts as they are typed.',
+  ),
+  (
+    (PROMPT_ONLY,),
     ('export',),
     'it trains nothing; the cascade is what cascade.path names.',
   ),

@@ -10,6 +10,7 @@ Every public function is a mode of `dbflax.main` and takes (config, workdir).
 import functools
 import logging
 import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -26,6 +27,7 @@ from dbflax import (
   preview,
   scores,
 )
+from dbflax import draw as draw_lib
 from dbflax import export as export_lib
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
@@ -84,13 +86,43 @@ def sample(config, work: workdir_lib.Workdir) -> None:
   print(f'Samples: {work.samples}')
 
 
+def draw(config, work: workdir_lib.Workdir) -> None:
+  """Draws each prompt of the standard input at once; trains first if need be.
+
+  Weights are read and samplers compiled for the first one, and then kept. The
+  pictures of drawing n are those of the seed `config.seed` + n.
+  """
+  job = _trained(config, work)
+  tuned, count = _tuned(job), config.sample.images_per_prompt
+  load = functools.cache(lambda name: job.load_params(name, tuned[name]))
+
+  def one(folder, number, template):
+    prompts = job.fill([template])
+    text, null_text = job.embed([*prompts, ''])
+    sample_lib.draw(
+      folder,
+      job.samplers,
+      load,
+      np.repeat(text[None], count, axis=0),
+      null_text,
+      seed=(config.seed + number) % 2**31,
+      batch=config.sample.batch,
+    )
+    names = list(job.model.stages)
+    sample_lib.write_index(folder, names, [template], prompts, count)
+
+  if sys.stdin.isatty():
+    print(f'Prompts, one a line, such as: a photo of a {job.subject}')
+  draw_lib.answer(work.drawn, sys.stdin, one)
+
+
 def evaluate(config, work: workdir_lib.Workdir) -> None:
   """Scores the samples, or the pictures in `evaluate.images`.
 
   A report that is there already shows the scores of the samples from then on.
   """
   scores.run(config, work)
-  if _is_done(work, 'report') and _is_done(work, 'samples'):
+  if work.is_done('report') and work.is_done('samples'):
     report(config, work)
 
 
@@ -318,7 +350,7 @@ def _sample(job: job_lib.Job) -> None:
 
 def _report(config, work: workdir_lib.Workdir) -> None:
   """report/index.html, from the files of the steps before."""
-  if not _is_done(work, 'samples'):
+  if not work.is_done('samples'):
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
@@ -328,14 +360,10 @@ def _report(config, work: workdir_lib.Workdir) -> None:
   made = {
     name: work.root / name / disk.MANIFEST
     for name in (*parts, 'evaluate')
-    if _is_done(work, name)
+    if work.is_done(name)
   }
   made['config'] = work.root / 'config.json'
   work.step('report', made, lambda folder: report_lib.write(folder, work.root))
-
-
-def _is_done(work: workdir_lib.Workdir, step: str) -> bool:
-  return (work.root / step / disk.MANIFEST).exists()
 
 
 def _summary(job: job_lib.Job) -> None:

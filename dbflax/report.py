@@ -8,6 +8,7 @@ scores of other samples than its present ones.
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
   command = config.pop('command', '')
   method = config.get('method', methods.DREAMBOOTH)
   trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
-  photos, prompts = _files(root / 'photos'), _prompts(paths.samples)
+  photos, prompts = _files(root / 'photos'), read_prompts(paths.samples)
   scores = record.of_run(root)
   return {
     'method': method,
@@ -90,7 +91,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'prior': _before(paths.prior, config, identifier['class_noun']),
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
-    'stages': _stages(root, trained.get(method, config.get('cascade.stages'))),
+    'stages': stages(root, trained.get(method, config.get('cascade.stages'))),
     'times': times(_json(root / 'times.json', {})),
     'config': {
       key: value if isinstance(value, str) else json.dumps(value)
@@ -110,7 +111,7 @@ def _files(folder) -> list[pathlib.Path]:
   return sorted(folder.glob('*.png'))
 
 
-def _prompts(folder) -> list[dict[str, Any]]:
+def read_prompts(folder: pathlib.Path) -> list[dict[str, Any]]:
   """[{'prompt': text, 'of_class', 'images': [{stage: file}, …]}, …]."""
   return [
     {
@@ -199,12 +200,12 @@ def _how(config, prefix: str) -> str:
   return '{}, {} steps, guidance {:g}'.format(*values)
 
 
-def _stages(root, names) -> list[Stage]:
+def stages(root: pathlib.Path, names: Sequence[str] | None) -> list[Stage]:
   """The stages (of these `names`; None: any) that have something to show."""
   names = ['stage_*'] if names is None else names
   folders = [path for name in names for path in root.glob(name)]
-  stages = [_stage(path) for path in sorted(folders) if path.is_dir()]
-  return [stage for stage in stages if stage.curves or stage.grids]
+  found = [_stage(path) for path in sorted(folders) if path.is_dir()]
+  return [stage for stage in found if stage.curves or stage.grids]
 
 
 def _stage(folder) -> Stage:

@@ -199,6 +199,10 @@ RULES = (
     "address:port of the first host, such as '10.0.0.2:1234', or ''",
   ),
   Rule('hosts.index', _at_least(0), 'from 0 to hosts.count - 1'),
+  Rule('serve.host', bool, "an address, such as '127.0.0.1'"),
+  Rule('serve.port', lambda value: 0 <= value < 2**16, 'in 0 … 65535'),
+  Rule('serve.max_photos', _at_least(1), 'at least 1'),
+  Rule('serve.max_megabytes', _above(0), 'above 0'),
   Rule(
     'plan.efficiency',
     lambda value: 0 < value <= 1,
@@ -243,7 +247,7 @@ def check(config) -> None:
     hardware.parse(fields['plan.topology'])
   for path in ('sample.prompts', 'inversion.templates'):
     for prompt in fields.get(path, ()):
-      _check_template(path, prompt, ('subject', 'class_noun'))
+      check_prompt(path, prompt)
   if 'prior.prompt' in fields:
     _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
   if not fields.get('subject.class_noun', 'dog').strip():
@@ -329,11 +333,20 @@ def _passes(rule: Rule, value) -> bool:
     return False
 
 
+def check_prompt(path: str, prompt: str) -> None:
+  """Raises UserError unless a prompt can be filled in."""
+  _check_template(path, prompt, ('subject', 'class_noun'))
+
+
 def _check_template(path: str, template: str, known: tuple[str, ...]) -> None:
   """Raises UserError unless every placeholder of a prompt is known."""
   allowed = ' and '.join(f'{{{name}}}' for name in known)
   try:
-    used = {part[1] for part in string.Formatter().parse(template)} - {None}
+    # Such as {subject:>999999999} would be a long text.
+    used = {
+      name if not spec and not conversion else '?'
+      for _, name, spec, conversion in string.Formatter().parse(template)
+    } - {None}
   except ValueError:
     used = {'?'}
   if not template.strip() or not used <= set(known):

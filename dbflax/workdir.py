@@ -9,6 +9,8 @@
     evaluate/      the figures of the paper (--mode=evaluate)
     export/        the fine-tuned cascade for diffusers (--mode=export)
     report/        index.html
+    drawn/         prompts that were typed in (--mode=draw); no step
+    serve/         what the web page keeps (--mode=serve); no step
 
 Each of these folders but the first is a step: a pure function of its inputs.
 `started.json` is written before anything else in it and `manifest.json` after
@@ -90,8 +92,16 @@ class Workdir:
     return self.root / 'export'
 
   @property
+  def drawn(self) -> pathlib.Path:
+    return self.root / 'drawn'
+
+  @property
   def report(self) -> pathlib.Path:
     return self.root / 'report'
+
+  def is_done(self, step: str) -> bool:
+    """Whether a step was finished once; its inputs may have changed since."""
+    return (self.root / step / disk.MANIFEST).exists()
 
   def check(self, name: str = '') -> None:
     """Raises UserError if a run of `name` could not use this folder.

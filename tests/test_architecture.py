@@ -31,6 +31,7 @@ LAYERS = (
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
     *('export', 'scores', 'nouns', 'preview', 'invert', 'picture'),
+    *('draw', 'serve.*'),
   ),
   ('pipeline',),
   ('study.*',),
@@ -77,6 +78,7 @@ OWNERS = {
   'orbax': ('checkpoints',),
   'torch': ('weights.pickled',),
   'tensorboardX': ('train.events',),
+  'gradio': ('serve.page', 'serve.server'),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),
@@ -98,7 +100,8 @@ WITHOUT_JAX = (
     'text.tokenizer',
   ),
   *('text.prompts', 'text.identifiers', 'data.images', 'data.subjects'),
-  *('data.batches', 'report', 'picture', 'pages.page'),
+  *('data.batches', 'report', 'picture', 'pages.page', 'draw'),
+  *('serve.server', 'serve.page', 'serve.watch'),
 )
 JAX = ('jax', 'jaxlib', 'flax', 'optax', 'orbax')
 

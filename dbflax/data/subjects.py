@@ -59,16 +59,22 @@ def _photos(source: str, resolution: int) -> list[np.ndarray]:
   else:
     folder = _embedded(source) if source.startswith('toybox:') else source
     named_files = [(path, str(path)) for path in images.list_photos(folder)]
-  photos = []
-  for file, name in named_files:
-    photo = images.load(file, name)
-    if min(photo.shape[:2]) < MIN_SIDE:
-      raise errors.UserError(
-        f"'{name}' has {photo.shape[1]} x {photo.shape[0]} pixels; photos "
-        f'need at least {MIN_SIDE} a side: replace or remove it'
-      )
-    photos.append(photo)
-  return photos
+  return [read(file, name) for file, name in named_files]
+
+
+def read(file, name: str) -> np.ndarray:
+  """uint8 [H, W, 3] of one photo (a path, or an open file).
+
+  Raises:
+    UserError: it is unreadable, too large or too small; it is called `name`.
+  """
+  photo = images.load(file, name)
+  if min(photo.shape[:2]) < MIN_SIDE:
+    raise errors.UserError(
+      f"'{name}' has {photo.shape[1]} x {photo.shape[0]} pixels; photos "
+      f'need at least {MIN_SIDE} a side: replace or remove it'
+    )
+  return photo
 
 
 def _embedded(source: str) -> pathlib.Path:

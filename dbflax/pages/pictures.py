@@ -6,6 +6,7 @@ import math
 import pathlib
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from dbflax.data import images
@@ -44,8 +45,16 @@ def picture(path: pathlib.Path, side: int, quality: int) -> Picture:
     jpeg = _jpeg(pixels, side, quality)
     if len(jpeg) < len(content):
       kind, content = 'jpeg', jpeg
-  encoded = base64.b64encode(content).decode()
-  return Picture(f'data:image/{kind};base64,{encoded}', width, height)
+  return Picture(_uri(kind, content), width, height)
+
+
+def thumbnail(pixels: np.ndarray, side: int, quality: int = 80) -> str:
+  """uint8 [H, W, 3] as a data URI of at most side² pixels."""
+  return _uri('jpeg', _jpeg(pixels, side, quality))
+
+
+def _uri(kind: str, content: bytes) -> str:
+  return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
 
 
 def _jpeg(pixels, side, quality) -> bytes:

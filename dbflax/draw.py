@@ -1,0 +1,58 @@
+"""Prompts, one a line, each drawn at once by a model that stays loaded.
+
+The conversation of --mode=draw, which the web page has too: a line for every
+prompt, with the folder of its pictures, <workdir>/drawn/000n, or what is wrong
+with it. The folder is like that of the samples.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterable
+
+from dbflax import errors, validate
+
+# How the lines of the answer begin.
+DRAWN, FAILED = 'Drawn: ', 'dbflax: '
+MAX_CHARS = 1000
+
+
+def answer(
+  root: pathlib.Path,
+  lines: Iterable[str],
+  draw: Callable[[pathlib.Path, int, str], None],
+) -> None:
+  """Prints a line for each prompt, as soon as it is drawn.
+
+  Args:
+    root: where each prompt gets a folder, named by its number.
+    lines: templates of prompts, as in `sample.prompts`; empty ones are skipped.
+    draw: (folder, number, template) → writes pictures.
+  """
+  for line in lines:
+    template = line.strip()
+    if not template:
+      continue
+    try:
+      check(template)
+      number = _next(root)
+      folder = root / f'{number:04d}'
+      draw(folder, number, template)
+    except errors.UserError as error:
+      print(f'{FAILED}{error}', flush=True)
+    else:
+      print(f'{DRAWN}{folder}', flush=True)
+
+
+def check(template: str) -> None:
+  """Raises UserError unless a prompt can be drawn."""
+  if len(template) > MAX_CHARS:
+    raise errors.UserError(
+      f'the prompt has {len(template)} characters, more than the {MAX_CHARS} '
+      'allowed; shorten it'
+    )
+  validate.check_prompt('sample.prompts', template)
+
+
+def _next(root: pathlib.Path) -> int:
+  """One more than the largest number that has a folder."""
+  taken = [int(path.name) for path in root.glob('[0-9]*')]
+  return max(taken, default=-1) + 1

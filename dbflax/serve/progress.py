@@ -1,0 +1,152 @@
+"""How far a run is, by what it has left in its workdir."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+from dbflax import disk, methods, report
+from dbflax.pages import charts
+
+
+class Step(NamedTuple):
+  """One of the steps of a run."""
+
+  title: str
+  state: str  # 'done', 'working' or 'waiting'
+  done: int = 0
+  total: int = 0  # 0: not counted
+
+  @property
+  def share(self) -> float:
+    """In 0 … 1."""
+    if self.state != 'working':
+      return float(self.state == 'done')
+    return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+class Drawn(NamedTuple):
+  """A picture of a prompt, by the highest stage."""
+
+  prompt: str
+  file: pathlib.Path
+
+
+def steps(root: pathlib.Path) -> list[Step]:
+  """The steps of the run that last began in a workdir; [] if none did."""
+  config = disk.read_json(root / 'config.json')
+  if config is None:
+    return []
+  names = ['identifier', *_prior(config), *trained(config), 'samples', 'report']
+  found, is_over = [], True
+  for name in names:
+    state = _state(root / name) if is_over else 'waiting'
+    # What stands behind an unfinished step was left by an earlier run.
+    is_over = state == 'done'
+    found.append(_step(root, config, name, state))
+  return found
+
+
+def _state(folder: pathlib.Path) -> str:
+  if (folder / disk.MANIFEST).exists():
+    return 'done'
+  return 'working' if (folder / disk.STARTED).exists() else 'waiting'
+
+
+def _prior(config: dict) -> list[str]:
+  is_drawn = (
+    config['method'] == methods.DREAMBOOTH and config['prior']['weight']
+  )
+  return ['prior'] if is_drawn and config['stage_1']['train'] else []
+
+
+def trained(config: dict) -> list[str]:
+  """The steps that train, of a config as config.json has it."""
+  if config['method'] == methods.INVERSION:
+    return [methods.STEP]
+  if config['method'] == methods.PROMPT_ONLY:
+    return []
+  stages = config['cascade']['stages']
+  return [name for name in stages if config[name]['train']]
+
+
+def _step(root, config: dict, name: str, state: str) -> Step:
+  folder = root / name
+  if name == 'identifier':
+    return Step(f'the word: {_word(root) or "…"}', state)
+  if name == 'prior':
+    return Step(
+      f'images of the class, "{prior_prompt(config)}"',
+      state,
+      len(list(folder.glob('*.png'))),
+      config['prior']['count'],
+    )
+  if name == 'samples':
+    sample, last = config['sample'], config['cascade']['stages'][-1]
+    return Step(
+      'samples',
+      state,
+      len(list(folder.glob(f'{last}/*.png'))),
+      len(sample['prompts']) * sample['images_per_prompt'],
+    )
+  if name == 'report':
+    return Step('report', state)
+  done = len(charts.read_log(folder / 'metrics.jsonl'))
+  return Step(
+    f'training {name.replace("_", " ")}', state, done, config[name]['steps']
+  )
+
+
+def prior_prompt(config: dict) -> str:
+  noun = config['subject']['class_noun'].strip()
+  return config['prior']['prompt'].replace('{class_noun}', noun)
+
+
+def _word(root: pathlib.Path) -> str:
+  return _identifier(root).get('text', '')
+
+
+def _identifier(root: pathlib.Path) -> dict[str, Any]:
+  return disk.read_json(root / 'identifier' / 'identifier.json') or {}
+
+
+def subject(root: pathlib.Path) -> str:
+  """The words that stand for the subject, such as 'zk dog'; '' before."""
+  return _identifier(root).get('subject', '')
+
+
+def stages(root: pathlib.Path) -> list[report.Stage]:
+  """Losses and grids of the stages, as far as they are."""
+  config = disk.read_json(root / 'config.json')
+  return report.stages(root, trained(config)) if config else []
+
+
+def log_sizes(root: pathlib.Path) -> tuple:
+  """Changes when `stages` does; cheaper."""
+  config = disk.read_json(root / 'config.json')
+  names = trained(config) if config else []
+  return tuple(
+    (name, _size(root / name / 'metrics.jsonl'), len(grids(root / name)))
+    for name in names
+  )
+
+
+def size(folder: pathlib.Path) -> int:
+  """Bytes of all files of a folder."""
+  return sum(map(_size, folder.rglob('*')))
+
+
+def _size(path: pathlib.Path) -> int:
+  return path.stat().st_size if path.is_file() else 0
+
+
+def grids(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Grids of samples that were drawn while a stage was trained."""
+  return sorted((folder / 'samples').glob('*.png'))
+
+
+def drawn(folder: pathlib.Path) -> list[Drawn]:
+  """What a folder with a samples.json shows, in its order."""
+  return [
+    Drawn(one['prompt'], max(image.items())[1])
+    for one in report.read_prompts(folder)
+    for image in one['images']
+  ]
