@@ -49,7 +49,7 @@ def check(template: str) -> None:
       f'the prompt has {len(template)} characters, more than the {MAX_CHARS} '
       'allowed; shorten it'
     )
-  validate.check_prompt('sample.prompts', template)
+  validate.check_prompt(template)
 
 
 def _next(root: pathlib.Path) -> int:

@@ -247,9 +247,11 @@ def check(config) -> None:
     hardware.parse(fields['plan.topology'])
   for path in ('sample.prompts', 'inversion.templates'):
     for prompt in fields.get(path, ()):
-      check_prompt(path, prompt)
+      check_prompt(prompt, f'--config.{path}: ')
   if 'prior.prompt' in fields:
-    _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
+    _check_template(
+      '--config.prior.prompt: ', fields['prior.prompt'], ('class_noun',)
+    )
   if not fields.get('subject.class_noun', 'dog').strip():
     _check_nameless(fields)
 
@@ -333,12 +335,15 @@ def _passes(rule: Rule, value) -> bool:
     return False
 
 
-def check_prompt(path: str, prompt: str) -> None:
-  """Raises UserError unless a prompt can be filled in."""
-  _check_template(path, prompt, ('subject', 'class_noun'))
+def check_prompt(prompt: str, where: str = '') -> None:
+  """Raises UserError unless a prompt can be filled in.
+
+  `where` it stands begins the message, such as '--config.sample.prompts: '.
+  """
+  _check_template(where, prompt, ('subject', 'class_noun'))
 
 
-def _check_template(path: str, template: str, known: tuple[str, ...]) -> None:
+def _check_template(where: str, template: str, known: tuple[str, ...]) -> None:
   """Raises UserError unless every placeholder of a prompt is known."""
   allowed = ' and '.join(f'{{{name}}}' for name in known)
   try:
@@ -351,6 +356,6 @@ def _check_template(path: str, template: str, known: tuple[str, ...]) -> None:
     used = {'?'}
   if not template.strip() or not used <= set(known):
     raise errors.UserError(
-      f'--config.{path}: prompt {template!r} must be a text whose only '
+      f'{where}prompt {template!r} must be a text whose only '
       f'placeholders are {allowed}'
     )

@@ -68,7 +68,11 @@ def test_a_command_line_is_read_without_jax():
   subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize('mode', [m for m in main.MODES if m != 'study'])
+# These two are not the pipeline's.
+OTHERS = ('study', 'serve')
+
+
+@pytest.mark.parametrize('mode', [m for m in main.MODES if m not in OTHERS])
 def test_each_mode_calls_its_function(pipeline, mode, tmp_path):
   name = 'toybox' if mode == 'pretrain' else 'dog'
   assert run(f'--config={ROOT}/configs/{name}.py', f'--mode={mode}') == 0
@@ -77,6 +81,18 @@ def test_each_mode_calls_its_function(pipeline, mode, tmp_path):
   assert config.is_locked
   assert workdir.root == tmp_path / 'runs' / name
   assert workdir.name == name
+
+
+def test_the_page_is_served_without_jax(monkeypatch, tmp_path):
+  from dbflax.serve import server
+
+  calls = []
+  monkeypatch.setattr(server, 'run', lambda *them: calls.append(them))
+  monkeypatch.setattr(main, '_set_compilation_cache', pytest.fail)
+  assert run(DOG, '--mode=serve') == 0
+  [(config, workdir)] = calls
+  assert config.serve.host == '127.0.0.1'
+  assert workdir.root == tmp_path / 'runs/dog'
 
 
 def test_the_default_mode_is_the_whole_run(pipeline):

@@ -127,11 +127,27 @@ class Desk:
 
   def values(self) -> list[Any]:
     """What the fields show at first: the last run's values, or the config's."""
-    known = {**self._defaults, **self.jobs.changes()}
+    known = {**self._defaults, **self._last()}
     shown = lambda field: (
       '\n'.join(known[field.path]) if field.kind is tuple else known[field.path]
     )
     return [shown(field) for field in self.fields]
+
+  def _last(self) -> dict[str, Any]:
+    """What the last run changed, of the fields that the page has."""
+    found = self.jobs.changes()
+    return {
+      field.path: found[field.path]
+      for field in self.fields
+      if isinstance(found.get(field.path), field.kind)
+    }
+
+  def _with_photos(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run changes, with its photos where they are the page's."""
+    source = self.source()
+    if source == self._defaults['subject.photos']:
+      return {**changes}
+    return {'subject.photos': source, **changes}
 
   def changes(self, values: Sequence[Any]) -> dict[str, Any]:
     """Config field → value of those that differ from the page's config.
@@ -139,10 +155,13 @@ class Desk:
     Raises:
       UserError: a value is missing or cannot be meant.
     """
-    wanted = {'subject.photos': self.source()}
-    for field, value in zip(self.fields, values, strict=True):
-      wanted[field.path] = _read(field, value)
-    changed = {k: v for k, v in wanted.items() if v != self._defaults[k]}
+    wanted = {
+      field.path: _read(field, value)
+      for field, value in zip(self.fields, values, strict=True)
+    }
+    changed = self._with_photos(
+      {k: v for k, v in wanted.items() if v != self._defaults[k]}
+    )
     config = self.config.copy_and_resolve_references()
     with config.unlocked():
       config.update_from_flattened_dict(changed)
@@ -193,7 +212,7 @@ class Desk:
       raise errors.UserError(
         'there is no finished model yet; start a run above and wait for its end'
       )
-    changes = self.jobs.changes()
+    changes = self._with_photos(self._last())
     then = self.jobs.made_of(jobs.RUN)
     for what, now in self._made_of(changes).items():
       if then.get(what) != now:
@@ -219,9 +238,6 @@ class Desk:
     changes = self._finished()
     self.model.close()
     self.jobs.start(jobs.EXPORT, changes, self._made_of(changes))
-
-  def export_command(self) -> str:
-    return jobs.shown(self.jobs.command(self.jobs.changes(), jobs.EXPORT))
 
   def has_export(self) -> bool:
     """Whether there is an export, and it is of the last run."""

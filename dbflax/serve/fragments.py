@@ -131,8 +131,8 @@ def download(root: pathlib.Path, size: int) -> markupsafe.Markup:
 def report_link() -> markupsafe.Markup:
   return markupsafe.Markup(
     '<p class="links"><a href="report" target="_blank" rel="noopener">'
-    "The run's report</a>: photos, losses, samples and settings in one file."
-    '</p>'
+    'Open the run\'s report</a></p><p class="hint">Photos, losses, samples and '
+    'settings in one file.</p>'
   )
 
 

@@ -18,7 +18,7 @@ POLICY = (
   "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; "
   "object-src 'none'"
 )
-_HEADERS = (
+HEADERS = (
   (b'content-security-policy', POLICY.encode()),
   (b'referrer-policy', b'no-referrer'),
   (b'x-content-type-options', b'nosniff'),
@@ -64,8 +64,8 @@ class Gate:
     }
     host = headers.get('host', '')
     # Else another site could have its name point at this machine.
-    if self._hosts and _name(host) not in self._hosts:
-      raise Refused(403, f"not served under the name '{_name(host)}'")
+    if self._hosts and host_name(host) not in self._hosts:
+      raise Refused(403, f"not served under the name '{host_name(host)}'")
     origin = headers.get('origin')
     if origin is not None and origin.partition('://')[2] != host:
       raise Refused(403, 'other sites may not ask this page')
@@ -99,7 +99,7 @@ def too_long(most: int) -> str:
   return f'more than {most / 1e6:.1f} MB at once; send fewer, or smaller ones'
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
   """Without the port; [::1] has colons of its own."""
   return (
     host.rpartition(':')[0] if host[-1:].isdigit() and ':' in host else host
@@ -146,14 +146,14 @@ def _replay(messages: list[dict], receive):
 def _with_headers(send):
   async def with_headers(message):
     if message['type'] == 'http.response.start':
-      message = {**message, 'headers': [*message['headers'], *_HEADERS]}
+      message = {**message, 'headers': [*message['headers'], *HEADERS]}
     await send(message)
 
   return with_headers
 
 
 async def _answer(send, refused: Refused) -> None:
-  headers = [(b'content-type', b'text/plain; charset=utf-8'), *_HEADERS]
+  headers = [(b'content-type', b'text/plain; charset=utf-8'), *HEADERS]
   start = {'type': 'http.response.start', 'status': refused.code}
   await send({**start, 'headers': headers})
   body = str(refused).encode()

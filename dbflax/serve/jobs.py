@@ -31,6 +31,8 @@ PROGRAM = ('python', '-m', 'dbflax.main')
 _OWN = ('mode', 'config.serve.')
 _STOPPED = (130, 143)
 _LOG_BYTES = 20_000
+# Seconds for the watcher of a command that has ended to go, too.
+_PATIENCE = 2
 
 
 class State(NamedTuple):
@@ -125,7 +127,7 @@ class Jobs:
       UserError: another one is running.
     """
     with self._mutex, self._lock_file() as lock:
-      if not _lock(lock, fcntl.LOCK_EX):
+      if not _lock(lock, fcntl.LOCK_EX, _PATIENCE):
         raise errors.UserError('a run is going on; wait for it, or stop it')
       folder = self.folder(kind)
       (folder / 'exit.json').unlink(missing_ok=True)
@@ -154,8 +156,12 @@ class Jobs:
 
   def is_busy(self) -> bool:
     """Whether a command is running, whoever started it."""
+    return any(self.state(kind).name == 'running' for kind in (RUN, EXPORT))
+
+  def _is_watched(self) -> bool:
+    """Whether somebody holds the lock."""
     if self._watcher:
-      self._watcher.poll()
+      self._watcher.poll()  # Else it would stay in the table of processes.
     with self._mutex, self._lock_file() as lock:
       return not _lock(lock, fcntl.LOCK_SH)
 
@@ -165,11 +171,11 @@ class Jobs:
     if job is None:
       return State('none')
     # First, for it may end between these two lines.
-    busy = self.is_busy()
+    is_watched = self._is_watched()
     code = (disk.read_json(folder / 'exit.json') or {}).get('code')
-    started = job['started']
+    started = job.get('started', 0)
     if code is None:
-      return State('running' if busy else 'lost', started=started)
+      return State('running' if is_watched else 'lost', started=started)
     if code == 0:
       return State('done', started=started)
     name = 'stopped' if code in _STOPPED else 'failed'
@@ -186,8 +192,10 @@ class Jobs:
 
 
 def shown(words: Sequence[str]) -> str:
-  """A command as one types it."""
-  return shlex.join(words)
+  """A command as one types it, a flag a line."""
+  start = len(PROGRAM) + 1
+  first = shlex.join(words[:start])
+  return ' \\\n  '.join([first, *map(shlex.quote, words[start:])])
 
 
 def open_log(folder: pathlib.Path):
@@ -207,12 +215,17 @@ def read_log(folder: pathlib.Path) -> list[str]:
   return [line.strip() for line in lines if line.strip()]
 
 
-def _lock(file, kind: int) -> bool:
-  try:
-    fcntl.flock(file, kind | fcntl.LOCK_NB)
-  except BlockingIOError:
-    return False
-  return True
+def _lock(file, kind: int, patience: float = 0) -> bool:
+  """Whether the lock could be had within `patience` seconds."""
+  end = time.monotonic() + patience
+  while True:
+    try:
+      fcntl.flock(file, kind | fcntl.LOCK_NB)
+      return True
+    except BlockingIOError:
+      if time.monotonic() >= end:
+        return False
+      time.sleep(0.05)
 
 
 def reason(lines: Sequence[str], code: int) -> str:

@@ -192,12 +192,13 @@ def _draw(desk: desk_lib.Desk, outputs: dict) -> None:
       )
     )
     prompt = gr.Textbox(
-      'a photo of a {subject} on the beach',
+      desk.config.sample.prompts[0],
       label='Prompt',
       max_length=1000,
       elem_id='prompt',
     )
     button = gr.Button('Draw', variant='primary', elem_id='draw')
+    outputs['ask'] = button
     refused = gr.HTML(elem_id='draw-note')
     outputs['draw'] = gr.HTML()
     outputs['pictures'] = gr.Gallery(
@@ -293,6 +294,7 @@ def _view(desk: desk_lib.Desk) -> dict[str, tuple[Any, Callable[[], Any]]]:
       (run, export),
       lambda: fragments.export_state(desk.root, run, export, desk.has_export()),
     ),
+    'ask': (is_done, lambda: gr.update(interactive=is_done)),
     'make': (is_done, lambda: gr.update(interactive=is_done)),
   }
 

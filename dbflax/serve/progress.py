@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any, NamedTuple
 
-from dbflax import disk, methods, report
+from dbflax import disk, methods, report, validate
 from dbflax.pages import charts
 
 
@@ -127,6 +127,13 @@ def log_sizes(root: pathlib.Path) -> tuple:
     (name, _size(root / name / 'metrics.jsonl'), len(grids(root / name)))
     for name in names
   )
+
+
+def shown(root: pathlib.Path) -> list[pathlib.Path]:
+  """The folders whose pictures the page shows, whether they exist or not."""
+  trained = (*validate.STAGES, methods.STEP)
+  grids = [root / name / 'samples' for name in trained]
+  return [root / 'samples', root / 'drawn', *grids]
 
 
 def size(folder: pathlib.Path) -> int:

@@ -10,7 +10,7 @@ import threading
 
 from dbflax import errors
 from dbflax import workdir as workdir_lib
-from dbflax.serve import archive, desk, gate, jobs, uploads
+from dbflax.serve import archive, desk, gate, jobs, progress, uploads
 from dbflax.serve import drawing as drawing_lib
 
 _LOOPBACK = ('127.0.0.1', 'localhost', '[::1]', '::1')
@@ -70,6 +70,7 @@ class Server:
         mcp_server=False,
         enable_monitoring=False,
         pwa=False,
+        allowed_paths=[str(path) for path in progress.shown(work.root)],
         max_file_size=int(limits.megabytes * 1e6),
         app_kwargs={'middleware': [_gate(hosts, limits)]},
       )
