@@ -151,7 +151,7 @@ def photo_state(count: int, source: str) -> markupsafe.Markup:
     return message(
       f"No photos of yours yet: a run takes the config's, {source}."
     )
-  return message(f'{count} photos of yours.')
+  return message(f'{count} photo{"s" if count > 1 else ""} of yours.')
 
 
 def draw_state(run: str) -> markupsafe.Markup:

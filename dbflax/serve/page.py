@@ -136,7 +136,7 @@ def _train(
     outputs['steps'] = gr.HTML()
     outputs['charts'] = gr.HTML()
     outputs['grids'] = gr.Gallery(
-      label='Samples while it trains (above 64 px: lower image, drawn, photo)',
+      label='Samples on the way',
       columns=3,
       height='auto',
       object_fit='contain',
