@@ -1,5 +1,6 @@
 """The whole run on the tiny cascade: what it leaves, skips, redoes, resumes."""
 
+import io
 import json
 import pathlib
 import shutil
@@ -336,6 +337,32 @@ def test_non_finite_loss_stops_in_one_line(tmp_path, capsys):
   message = capsys.readouterr().err.strip().splitlines()[-1]
   assert 'not finite at step' in message and 'learning rate' in message
   assert not (tmp_path / 'a/stage_1/manifest.json').exists()
+
+
+def test_prompts_are_drawn_as_they_are_typed(finished, monkeypatch, capsys):
+  prompts = [
+    config_prompt := test_config.get_config().sample.prompts[0],
+    'a {x}',
+  ]
+  monkeypatch.setattr(
+    'sys.stdin', io.StringIO('\n'.join([*prompts, prompts[0]]))
+  )
+  before = {p: p.read_bytes() for p in finished.glob('samples/**/*.png')}
+  assert call('draw', finished) == 0
+  said = capsys.readouterr().out.splitlines()
+  folders = [finished / 'drawn/0000', finished / 'drawn/0001']
+  assert said[0] == f'Drawn: {folders[0]}' and said[2] == f'Drawn: {folders[1]}'
+  assert said[1].startswith("dbflax: prompt 'a {x}' must be")
+  for folder in folders:
+    [entry] = json.loads((folder / 'samples.json').read_text())
+    assert entry['template'] == config_prompt
+    assert len(list(folder.glob('stage_3/*.png'))) == 2
+  drawn = [(f / 'stage_1/0000.png').read_bytes() for f in folders]
+  # The first has the noise of the samples, the second its own.
+  assert drawn[0] == before[finished / 'samples/stage_1/0000.png']
+  assert drawn[1] != drawn[0]
+  # The samples of the run stay.
+  assert before == {p: p.read_bytes() for p in before}
 
 
 @pytest.mark.parametrize('kind', ['rare', 'word', 'random'])

@@ -167,7 +167,7 @@ def test_what_does_not_exist_is_found(case):
 def test_the_commands_of_help_name_only_what_exists():
   text = main.__doc__.replace('\\\n', ' ')
   lines = [line for line in text.splitlines() if '  python ' in line]
-  assert len(lines) == 8
+  assert len(lines) == 9
   for line in lines:
     [words] = commands(line)
     check(words)

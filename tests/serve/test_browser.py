@@ -101,13 +101,7 @@ def look(page, folder, name):
   page.set_viewport_size({'width': WIDTHS[0], 'height': 900})
 
 
-def test_from_photos_to_the_export(serve, browser, photos, tmp_path):
-  process, url = serve()
-  requests = []
-  page = open_page(browser, url, requests)
-  assert page.is_disabled('#draw') and page.is_disabled('#export')
-  look(page, tmp_path, '1_empty')
-
+def drop(page, photos):
   page.set_input_files('#drop input[type=file]', photos)
   page.wait_for_function(
     "document.querySelector('#photo-note').innerText.startsWith('5 photos')"
@@ -115,29 +109,21 @@ def test_from_photos_to_the_export(serve, browser, photos, tmp_path):
   page.wait_for_function(
     "document.querySelector('pre.command').innerText.includes('serve/photos')"
   )
-  look(page, tmp_path, '2_photos')
 
+
+def train_stop_and_go_on(page, folder):
+  """Asked to stop, the training saves its state."""
   page.click('#start')
   page.wait_for_selector('.charts svg')
-  look(page, tmp_path, '3_training')
-  # Asked to stop, the training saves its state; another server goes on.
+  look(page, folder, '3_training')
   page.click('#stop')
   page.wait_for_selector('#start:has-text("Continue")')
   assert 'is saved' in page.inner_text('#run')
   page.click('#start')
   page.wait_for_selector('#run :text("Running")')
-  page.close()
-  process.send_signal(signal.SIGINT)
-  assert process.wait(60) == 130
-  assert 'The run goes on' in process.stdout.read()
 
-  _, url = serve()
-  page = open_page(browser, url, requests)
-  page.wait_for_selector('#run .good')
-  assert page.locator('.steps .done').count() == 7
-  page.wait_for_selector('#pictures img')
-  look(page, tmp_path, '4_done')
 
+def draw(page):
   before = page.locator('#pictures img').count()
   page.fill('#prompt textarea, #prompt input', PROMPT)
   page.click('#draw')
@@ -146,23 +132,47 @@ def test_from_photos_to_the_export(serve, browser, photos, tmp_path):
   )
   shown = page.inner_text('#pictures')
   assert '<b>photo</b>' in shown and page.locator('#pictures b').count() == 0
-  look(page, tmp_path, '5_drawn')
 
+
+def take(page, path):
+  """Downloads the export."""
   page.click('#export')
   page.wait_for_selector('a.button')
-  look(page, tmp_path, '6_export')
   with page.expect_download() as download:
     page.click('a.button')
-  download.value.save_as(tmp_path / 'export.zip')
-  with zipfile.ZipFile(tmp_path / 'export.zip') as file:
+  download.value.save_as(path)
+  with zipfile.ZipFile(path) as file:
     assert file.testzip() is None
     assert {'run/model_index.json', 'run/README.md'} <= set(file.namelist())
-  foreign = [
-    address
-    for address in requests
-    if not address.startswith(('http://127.0.0.1:', 'data:', 'blob:'))
-  ]
-  assert foreign == []
+
+
+def test_from_photos_to_the_export(serve, browser, photos, tmp_path):
+  process, url = serve()
+  requests = []
+  page = open_page(browser, url, requests)
+  assert page.is_disabled('#draw') and page.is_disabled('#export')
+  look(page, tmp_path, '1_empty')
+  drop(page, photos)
+  look(page, tmp_path, '2_photos')
+  train_stop_and_go_on(page, tmp_path)
+  page.close()
+  process.send_signal(signal.SIGINT)
+  assert process.wait(60) == 130
+  assert 'The run goes on' in process.stdout.read()
+
+  # Another server finds it.
+  _, url = serve()
+  page = open_page(browser, url, requests)
+  page.wait_for_selector('#run .good')
+  assert page.locator('.steps .done').count() == 7
+  page.wait_for_selector('#pictures img')
+  look(page, tmp_path, '4_done')
+  draw(page)
+  look(page, tmp_path, '5_drawn')
+  take(page, tmp_path / 'export.zip')
+  look(page, tmp_path, '6_export')
+  local = ('http://127.0.0.1:', 'data:', 'blob:')
+  assert [one for one in requests if not one.startswith(local)] == []
 
 
 def test_bad_photos_and_values_are_one_line(serve, browser, tmp_path):
