@@ -9,7 +9,7 @@ import numpy as np
 import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import hosts, rng
+from dbflax import disk, hosts, rng
 from dbflax.data import images
 
 
@@ -88,4 +88,5 @@ def write_index(
       for n in numbers
     ]
     entries.append({'template': template, 'prompt': prompt, 'images': files})
-  (folder / 'samples.json').write_text(json.dumps(entries, indent=2) + '\n')
+  content = json.dumps(entries, indent=2) + '\n'
+  disk.atomic_write(folder / 'samples.json', content.encode())

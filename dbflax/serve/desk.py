@@ -246,10 +246,15 @@ class Desk:
     return export.name == 'done' and run.name == 'done' and is_newer
 
   def pictures(self) -> list[progress.Drawn]:
-    """All that the finished model has drawn, the newest first."""
-    if self.jobs.state(jobs.RUN).name != 'done':
+    """What the finished model has drawn, the newest first, and its samples."""
+    run = self.jobs.state(jobs.RUN)
+    if run.name != 'done':
       return []
-    folders = sorted((self.root / 'drawn').glob('[0-9]*'), reverse=True)
+    folders = [
+      folder  # Earlier ones are of another model.
+      for folder in sorted((self.root / 'drawn').glob('[0-9]*'), reverse=True)
+      if folder.stat().st_mtime >= run.started
+    ]
     return [
       one
       for folder in (*folders, self.root / 'samples')

@@ -51,8 +51,10 @@ def photos(uris: Sequence[str]) -> markupsafe.Markup:
   )
 
 
-def run_state(state: jobs.State) -> markupsafe.Markup:
+def run_state(state: jobs.State, has_begun: bool) -> markupsafe.Markup:
   """How the run stands, in a sentence that says what to do."""
+  if state.name == 'running' and not has_begun:
+    return message('Starting; that takes a few seconds.')
   since = report.duration(max(0.0, time.time() - state.started))
   return {
     'none': lambda: message(_WAITING),

@@ -275,16 +275,17 @@ def _view(desk: desk_lib.Desk) -> dict[str, tuple[Any, Callable[[], Any]]]:
   run, export = desk.jobs.state(jobs.RUN), desk.jobs.state(jobs.EXPORT)
   is_busy = 'running' in (run.name, export.name)
   is_done = run.name == 'done' and not is_busy
-  sizes = progress.log_sizes(desk.root) if run.name != 'none' else ()
-  steps = progress.steps(desk.root) if run.name != 'none' else []
-  state = fragments.run_state(run)
+  has_begun = run.name != 'none' and progress.has_begun(desk.root, run.started)
+  sizes = progress.log_sizes(desk.root) if has_begun else ()
+  steps = progress.steps(desk.root) if has_begun else []
+  state = fragments.run_state(run, has_begun)
   log = fragments.log(desk.jobs.log(jobs.RUN))
   pictures = desk.pictures()[:_MOST_PICTURES]
   return {
     'run': (state, lambda: state),
     'steps': (steps, lambda: fragments.steps(steps)),
-    'charts': (sizes, lambda: fragments.charts(progress.stages(desk.root))),
-    'grids': (sizes, lambda: _grids(desk)),
+    'charts': (sizes, lambda: fragments.charts(_stages(desk, has_begun))),
+    'grids': (sizes, lambda: _grids(_stages(desk, has_begun))),
     'log': (log, lambda: log),
     'start': ((run.name, is_busy), lambda: _start_button(run.name, is_busy)),
     'stop': (is_busy, lambda: gr.update(visible=is_busy)),
@@ -307,10 +308,15 @@ def _start_button(state: str, is_busy: bool) -> dict:
   return gr.update(value=label, interactive=not is_busy)
 
 
-def _grids(desk: desk_lib.Desk) -> dict:
+def _stages(desk: desk_lib.Desk, has_begun: bool) -> list[report.Stage]:
+  """What there is of the run that was started last, not of one before."""
+  return progress.stages(desk.root) if has_begun else []
+
+
+def _grids(stages: list[report.Stage]) -> dict:
   found = [
     (str(path), f'{stage.title}, step {step}')
-    for stage in progress.stages(desk.root)
+    for stage in stages
     for step, path in report.spread(stage.grids, 4)
   ]
   return gr.update(value=found, visible=bool(found))

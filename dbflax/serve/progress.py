@@ -30,6 +30,12 @@ class Drawn(NamedTuple):
   file: pathlib.Path
 
 
+def has_begun(root: pathlib.Path, since: float) -> bool:
+  """Whether a run that was started then has written what it is to do."""
+  path = root / 'config.json'
+  return path.is_file() and path.stat().st_mtime >= since
+
+
 def steps(root: pathlib.Path) -> list[Step]:
   """The steps of the run that last began in a workdir; [] if none did."""
   config = disk.read_json(root / 'config.json')

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -132,6 +133,28 @@ def test_what_is_drawn_is_of_the_run_that_finished(make_desk, program, wait):
   # The fields show that run again.
   assert desk.values() == values(steps=7)
   desk.model.close()
+
+
+def test_pictures_of_an_earlier_run_are_not_shown(make_desk, program, wait):
+  desk = make_desk()
+  program('')
+  entry = {
+    'template': 'a {subject}',
+    'prompt': 'a zk dog',
+    'images': [{'stage_1': 'stage_1/0000.png', 'stage_2': 'stage_2/0000.png'}],
+  }
+
+  def write(folder):
+    (desk.root / folder).mkdir(parents=True)
+    (desk.root / folder / 'samples.json').write_text(json.dumps([entry]))
+
+  write('samples')
+  write('drawn/0000')
+  assert desk.pictures() == []
+  finish(desk, wait)
+  write('drawn/0001')
+  names = [str(one.file.relative_to(desk.root)) for one in desk.pictures()]
+  assert names == ['drawn/0001/stage_2/0000.png', 'samples/stage_2/0000.png']
 
 
 def test_an_export_is_of_the_last_run(make_desk, program, wait):

@@ -6,7 +6,7 @@ import pytest
 from configs import test as test_config
 from dbflax import disk
 from dbflax.data import images
-from dbflax.serve import fragments, progress
+from dbflax.serve import fragments, jobs, progress
 
 
 @pytest.fixture
@@ -32,6 +32,14 @@ def states(root):
 
 def test_before_a_run_there_are_no_steps(tmp_path):
   assert progress.steps(tmp_path) == [] and progress.stages(tmp_path) == []
+
+
+def test_what_an_earlier_run_left_is_not_the_new_one_s(root):
+  written = (root / 'config.json').stat().st_mtime
+  assert progress.has_begun(root, written - 1)
+  assert not progress.has_begun(root, written + 1)
+  starting = fragments.run_state(jobs.State('running', '', written + 1), False)
+  assert 'Starting' in starting
 
 
 def test_steps_are_where_the_workdir_says(root):
