@@ -140,10 +140,12 @@ def report_link() -> markupsafe.Markup:
 
 def head(name: str, cascade: str, root: pathlib.Path) -> markupsafe.Markup:
   """What the page is for, and on what it works."""
-  what = cascade or 'toybox, which is embedded and has never seen a photo'
+  known = pathlib.PurePath(cascade)
+  what = known.name if known.is_absolute() else cascade
+  what = what or 'toybox, which is embedded and has never seen a photo'
   return markupsafe.Markup(
-    '<h1>{}</h1><p>Photos of one subject in, pictures of it anywhere out. '
-    'Cascade: {}. Everything is kept in {}.</p>'
+    '<h1>dbflax: {}</h1><p>Photos of one subject in, pictures of it anywhere '
+    'out. Cascade: {}. Everything is kept in {}.</p>'
   ).format(name, what, root)
 
 

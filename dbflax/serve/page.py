@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 import dbflax
+from dbflax import draw as draw_lib
 from dbflax import errors, report
 from dbflax.data import images
 from dbflax.serve import desk as desk_lib
@@ -194,7 +195,8 @@ def _draw(desk: desk_lib.Desk, outputs: dict) -> None:
     prompt = gr.Textbox(
       desk.config.sample.prompts[0],
       label='Prompt',
-      max_length=1000,
+      max_lines=4,
+      max_length=draw_lib.MAX_CHARS,
       elem_id='prompt',
     )
     button = gr.Button('Draw', variant='primary', elem_id='draw')

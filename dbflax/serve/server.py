@@ -71,7 +71,6 @@ class Server:
         enable_monitoring=False,
         pwa=False,
         allowed_paths=[str(path) for path in progress.shown(work.root)],
-        max_file_size=int(limits.megabytes * 1e6),
         app_kwargs={'middleware': [_gate(hosts, limits)]},
       )
     except OSError as error:

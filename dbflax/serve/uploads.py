@@ -74,7 +74,7 @@ def _check(path: pathlib.Path, name: str, limits: Limits) -> str:
   size = path.stat().st_size
   if size > limits.megabytes * 1e6:
     raise errors.UserError(
-      f"'{name}' has {size / 1e6:.1f} MB, more than the {limits.megabytes:g} "
+      f"'{name}' has {size / 1e6:.3g} MB, more than the {limits.megabytes:g} "
       'allowed; scale it down, or raise --config.serve.max_megabytes'
     )
   subjects.read(path, name)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import pathlib
 import re
 import urllib.parse
 
@@ -152,10 +153,16 @@ def test_a_file_that_was_not_uploaded_is_no_photo(serve, path):
 
 def test_uploads_are_limited(serve):
   server = serve('--config.serve.max_megabytes=0.1')
-  assert upload(server, bytes(90_000))[0] == 200
-  assert upload(server, bytes(150_000))[0] == 413
+  status, _, answer = upload(server, bytes(150_000))
+  assert status == 200
+  [path] = json.loads(answer)
+  file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+  output = event(server, 'drop', [[file]])
+  assert '0.15 MB, more than the 0.1 allowed' in output['data'][1]
+  assert not pathlib.Path(path).exists()
   # Longer than all photos together: it is not even read.
-  assert upload(server, bytes(10_000_000))[0] == 413
+  status, _, said = upload(server, bytes(400_000))
+  assert status == 413 and b'send fewer, or smaller ones' in said
 
 
 def test_export_and_report_are_of_this_folder_and_only_finished(serve):

@@ -66,7 +66,11 @@ def bad(tmp_path):
       'b.png',
       'more than the 80 million allowed',
     ),
-    'bytes': (png(tmp_path / 'l.png', 300), 'l.png', '0.3 MB, more than the 0'),
+    'bytes': (
+      png(tmp_path / 'l.png', 300),
+      'l.png',
+      'MB, more than the 0.1 allowed',
+    ),
     'size': (png(tmp_path / 's.png', 8), 's.png', '8 x 8 pixels'),
     'content': (text, 'text.png', 'not an image'),
     'cut': (cut, 'cut.png', "cannot read 'cut.png'"),
