@@ -84,6 +84,9 @@ def _subject() -> ml_collections.ConfigDict:
   # What it looks like, without an article, such as 'white dog with brown ears';
   # for method 'prompt_only', whose {subject} it is.
   subject.description = ''
+  # Read `rex.txt` beside `rex.jpg`, if it is there, as what that photo is
+  # trained with, such as 'a {subject} on a sofa'; the method 'dreambooth' does.
+  subject.captions = True
   # How photos become square: 'centre' cuts, 'pad' extends the borders.
   subject.crop = 'centre'
   return subject

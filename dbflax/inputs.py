@@ -34,7 +34,9 @@ def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
 
 
 def photos(job: job_lib.Job) -> Inputs:
-  return {'photos': job.photos[max(job.photos)]}
+  """With what is said of them, if anything is."""
+  said = {'captions': job.captions} if any(job.captions) else {}
+  return {'photos': job.photos[max(job.photos)], **said}
 
 
 def identifier(job: job_lib.Job) -> Inputs:
@@ -77,7 +79,7 @@ def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
 
   The first `subject.count` of them; samples are scored against all.
   """
-  learnt = slice(job.config.subject.count or None)
+  learnt = _learnt(job)
   names = list(job.model.stages)
   stage = job.model.stages[name]
   low = None
@@ -85,6 +87,16 @@ def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     below = job.model.stages[names[names.index(name) - 1]]
     low = job.photos[below.resolution][learnt]
   return job.photos[stage.resolution][learnt], low
+
+
+def instance_prompts(job: job_lib.Job) -> list[str]:
+  """What each photo that is learnt is trained with (paper, section 3.2)."""
+  said = job.captions[_learnt(job)]
+  return [caption or job.instance_prompt for caption in said]
+
+
+def _learnt(job: job_lib.Job) -> slice:
+  return slice(job.config.subject.count or None)
 
 
 def train(job: job_lib.Job, name: str) -> Inputs:
@@ -110,10 +122,10 @@ def _inversion(job: job_lib.Job) -> Inputs:
 
 def _finetuning(job: job_lib.Job, name: str) -> Inputs:
   config, hyper = job.config, job.config[name].to_dict()
-  with_prior = learns_prior(job, name)
+  with_prior, prompts = learns_prior(job, name), instance_prompts(job)
   return {
     'photos': pair(job, name),
-    'prompt': job.instance_prompt,
+    'prompt': prompts if len(set(prompts)) > 1 else prompts[0],
     'hyper': {k: v for k, v in hyper.items() if k not in _NO_RESULT},
     'seed': config.seed,
     'weights': job.weights(name),

@@ -25,7 +25,7 @@ from dbflax import (
   sharding,
 )
 from dbflax import workdir as workdir_lib
-from dbflax.data import subjects
+from dbflax.data import captions, subjects
 from dbflax.text import embed, identifiers
 from dbflax.toybox import vocabulary
 from dbflax.train import adapt, finetune
@@ -45,6 +45,8 @@ class Job:
   model: cascade.Cascade
   photos: dict[int, np.ndarray]  # resolution → [N, R, R, 3]
   identifier: identifiers.Identifier
+  # What is said of each photo, filled in; '' is nothing.
+  captions: tuple[str, ...]
   samplers: dict[str, Callable]  # stage name → compiled sampler
   mesh: jax.sharding.Mesh
 
@@ -58,7 +60,7 @@ class Job:
 
   @property
   def instance_prompt(self) -> str:
-    """The prompt that the photos are trained with (paper, section 3.2)."""
+    """What photos without a caption are trained with (paper, section 3.2)."""
     return f'a {self.subject}'
 
   @property
@@ -82,7 +84,8 @@ class Job:
     """Every text that the run will need, with the empty prompt."""
     trained = self.config.method == methods.DREAMBOOTH
     extra = [self.instance_prompt, self.prior_prompt] if trained else []
-    return ['', *extra, *self.prompts()]
+    said = [caption for caption in self.captions if caption]
+    return ['', *extra, *said, *self.prompts()]
 
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network: its weights and configuration."""
@@ -191,23 +194,37 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   _check_crops(config, model)
   _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
-  subject = config.subject
-  photos = subjects.load(subject.photos, sizes, subject.crop)
-  _check_count(subject, len(photos[sizes[0]]))
+  taken = _taken(config, max(sizes))
+  photos = subjects.cut(taken, sizes, config.subject.crop)
   identifier = _identifier(config, model.tokenizer)
+  said = _captions(config, taken, identifier.text)
   model = _with_word(config, model, identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
-  return Job(config, work, model, photos, identifier, samplers, mesh)
+  return Job(config, work, model, photos, identifier, said, samplers, mesh)
 
 
-def _check_count(subject, photos: int) -> None:
-  """Raises UserError if there are fewer photos than shall be learnt from."""
-  if subject.count > photos:
+def _taken(config, resolution: int) -> list[subjects.Photo]:
+  """The subject's photos; UserError if fewer than shall be learnt from."""
+  subject = config.subject
+  # A baseline has templates of its own, or trains nothing.
+  wanted = subject.captions and config.method == methods.DREAMBOOTH
+  photos = subjects.read(subject.photos, resolution, with_captions=wanted)
+  if subject.count > len(photos):
     raise errors.UserError(
-      f"subject.count={subject.count}, but '{subject.photos}' has {photos} "
-      'photos; lower it, or take all with 0'
+      f"subject.count={subject.count}, but '{subject.photos}' has "
+      f'{len(photos)} photos; lower it, or take all with 0'
     )
+  return photos
+
+
+def _captions(config, photos, identifier: str) -> tuple[str, ...]:
+  """What is said of each photo, filled in; UserError if of somebody else."""
+  noun = config.subject.class_noun.strip()
+  return tuple(
+    p.caption and captions.fill(p.caption, p.name, identifier, noun)
+    for p in photos
+  )
 
 
 def _check_agreement(job: Job) -> None:

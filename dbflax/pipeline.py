@@ -178,6 +178,8 @@ def _write_photos(job: job_lib.Job) -> None:
   def build(folder):
     for n, photo in enumerate(made_of['photos']):
       images.save_png(folder / f'{n:02d}.png', images.to_uint8(photo))
+    if 'captions' in made_of:
+      disk.write_json(folder / 'captions.json', made_of['captions'])
 
   job.work.step('photos', made_of, build)
 
@@ -216,8 +218,17 @@ def _draw_prior(job: job_lib.Job) -> None:
 
 def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
   image, low = inputs.pair(job, name)
-  [text] = job.embed([job.instance_prompt])
-  return finetune.Examples(image, text, low)
+  return _examples(job, image, inputs.instance_prompts(job), low)
+
+
+def _examples(job, image, prompts, low=None) -> finetune.Examples:
+  """Images, each with its prompt."""
+  different = list(dict.fromkeys(prompts))
+  text = job.embed(different)
+  if len(different) == 1:
+    return finetune.Examples(image, text[0], low)
+  says = np.array([different.index(prompt) for prompt in prompts])
+  return finetune.Examples(image, text, low, says)
 
 
 def _train(job: job_lib.Job, name: str) -> None:

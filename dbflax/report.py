@@ -81,6 +81,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'method': method,
     'identifier': identifier,
     'photos': photos,
+    'captions': _captions(root / 'photos', len(photos)),
     'learnt': config.get('subject.count') or len(photos),
     'prompts': prompts,
     'scores': scores and _scores(scores),
@@ -108,6 +109,11 @@ def _json(path, default):
 def _files(folder) -> list[pathlib.Path]:
   """The PNG files of a folder (none if it is missing), sorted by name."""
   return sorted(folder.glob('*.png'))
+
+
+def _captions(folder, count: int) -> list[str]:
+  """What is said of each photo; '' is nothing."""
+  return _json(folder / 'captions.json', [''] * count)
 
 
 def _prompts(folder) -> list[dict[str, Any]]:

@@ -2,17 +2,32 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 import dbflax
 from dbflax import errors
-from dbflax.data import archives, images
+from dbflax.data import archives, captions, images
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
 # A smaller photo shows nothing to learn; it is likely an icon or a mistake.
 MIN_SIDE = 32
+
+
+class Photo(NamedTuple):
+  """A photo as it was taken.
+
+  Attributes:
+    image: uint8 [H, W, 3].
+    name: what messages call it.
+    caption: what is said of it (`data.captions`); '' is nothing.
+  """
+
+  image: np.ndarray
+  name: str
+  caption: str = ''
 
 
 def load(
@@ -37,8 +52,14 @@ def load(
   Raises:
     UserError: no photos there, or one that is unreadable or too small.
   """
-  photos = _photos(source, max(resolutions))
-  squares = [images.square(photo, crop) for photo in photos]
+  return cut(read(source, max(resolutions)), resolutions, crop)
+
+
+def cut(
+  photos: Sequence[Photo], resolutions: Sequence[int], crop: str
+) -> dict[int, np.ndarray]:
+  """What `load` returns, of photos that have been read."""
+  squares = [images.square(photo.image, crop) for photo in photos]
   return {
     resolution: np.stack(
       [images.to_float(images.resize(photo, resolution)) for photo in squares]
@@ -47,28 +68,45 @@ def load(
   }
 
 
-def _photos(source: str, resolution: int) -> list[np.ndarray]:
-  """uint8 [H, W, 3] of every photo of `source`, each of its own size.
+def read(
+  source: str, resolution: int, *, with_captions: bool = False
+) -> list[Photo]:
+  """The photos of `source` (see `load`), each of its own size.
 
-  What is drawn now is drawn at `resolution`.
+  What is drawn now is drawn at `resolution`. Captions are those of a folder, or
+  the feature `caption` of a data set.
+
+  Raises:
+    UserError: as `load`; or a caption that is none.
   """
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)
   if source.startswith('tfds:'):
-    named_files = archives.photos(source)
-  else:
-    folder = _embedded(source) if source.startswith('toybox:') else source
-    named_files = [(path, str(path)) for path in images.list_photos(folder)]
-  photos = []
-  for file, name in named_files:
-    photo = images.load(file, name)
-    if min(photo.shape[:2]) < MIN_SIDE:
-      raise errors.UserError(
-        f"'{name}' has {photo.shape[1]} x {photo.shape[0]} pixels; photos "
-        f'need at least {MIN_SIDE} a side: replace or remove it'
-      )
-    photos.append(photo)
-  return photos
+    return [
+      _photo(file, name, caption if with_captions else b'')
+      for file, name, caption in archives.photos(source)
+    ]
+  embedded = source.startswith('toybox:')
+  folder = _embedded(source) if embedded else pathlib.Path(source).expanduser()
+  paths = images.list_photos(folder)
+  said = (
+    captions.of_folder(folder, paths) if with_captions else [''] * len(paths)
+  )
+  return [
+    _photo(path, str(path))._replace(caption=caption)
+    for path, caption in zip(paths, said, strict=True)
+  ]
+
+
+def _photo(file, name: str, caption: bytes = b'') -> Photo:
+  image = images.load(file, name)
+  if min(image.shape[:2]) < MIN_SIDE:
+    raise errors.UserError(
+      f"'{name}' has {image.shape[1]} x {image.shape[0]} pixels; photos "
+      f'need at least {MIN_SIDE} a side: replace or remove it'
+    )
+  said = captions.decode(caption, name) if caption else ''
+  return Photo(image, name, said)
 
 
 def _embedded(source: str) -> pathlib.Path:
@@ -84,10 +122,11 @@ def _embedded(source: str) -> pathlib.Path:
   return EMBEDDED / name
 
 
-def _drawn(source: str, resolution: int) -> list[np.ndarray]:
+def _drawn(source: str, resolution: int) -> list[Photo]:
   """The photos of 'toybox:CLASS/SEED'."""
   # Imported late: drawing takes JAX, and other subjects do not.
   from dbflax.toybox import subjects
 
   subject = subjects.named(source.removeprefix('toybox:'))
-  return [*subjects.photos(subject, resolution)]
+  drawn = subjects.photos(subject, resolution)
+  return [Photo(image, f'{source}#{n}') for n, image in enumerate(drawn)]
