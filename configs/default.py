@@ -87,7 +87,8 @@ def _subject() -> ml_collections.ConfigDict:
   # Read `rex.txt` beside `rex.jpg`, if it is there, as what that photo is
   # trained with, such as 'a {subject} on a sofa'; the method 'dreambooth' does.
   subject.captions = True
-  # How photos become square: 'centre' cuts, 'pad' extends the borders.
+  # How photos become square: 'centre' cuts, 'pad' extends the borders, 'box'
+  # cuts around the boxes in the folder's boxes.json (dbflax/data/boxes.py).
   subject.crop = 'centre'
   return subject
 

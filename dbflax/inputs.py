@@ -13,7 +13,10 @@ from dbflax import methods
 Inputs = dict[str, object]
 
 # Raised where dbflax makes something else of the same inputs than before.
-_CODE = {'prior': 1, 'train': 1, 'inversion': 1, 'samples': 1, 'export': 1}
+_CODE = {
+  **{'photos': 2, 'prior': 1, 'train': 1},
+  **{'inversion': 1, 'samples': 1, 'export': 1},
+}
 # Fields of a stage that say when to save, not what comes out.
 _NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
 
@@ -34,9 +37,13 @@ def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
 
 
 def photos(job: job_lib.Job) -> Inputs:
-  """With what is said of them, if anything is."""
-  said = {'captions': job.captions} if any(job.captions) else {}
-  return {'photos': job.photos[max(job.photos)], **said}
+  """As every stage sees them, with what people are shown beside them."""
+  return {
+    'photos': job.photos,
+    'captions': job.captions if any(job.captions) else (),
+    'framed': job.framed,
+    'code': _CODE['photos'],
+  }
 
 
 def identifier(job: job_lib.Job) -> Inputs:

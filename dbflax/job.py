@@ -47,6 +47,8 @@ class Job:
   identifier: identifiers.Identifier
   # What is said of each photo, filled in; '' is nothing.
   captions: tuple[str, ...]
+  # Each photo as taken, with what is kept of it outlined; none if all is.
+  framed: tuple[np.ndarray, ...]
   samplers: dict[str, Callable]  # stage name → compiled sampler
   mesh: jax.sharding.Mesh
 
@@ -196,12 +198,14 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   sizes = [stage.resolution for stage in model.stages.values()]
   taken = _taken(config, max(sizes))
   photos = subjects.cut(taken, sizes, config.subject.crop)
+  framed = tuple(subjects.framed(taken, config.subject.crop))
   identifier = _identifier(config, model.tokenizer)
   said = _captions(config, taken, identifier.text)
   model = _with_word(config, model, identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
-  return Job(config, work, model, photos, identifier, said, samplers, mesh)
+  shown = photos, identifier, said, framed
+  return Job(config, work, model, *shown, samplers, mesh)
 
 
 def _taken(config, resolution: int) -> list[subjects.Photo]:
@@ -209,7 +213,12 @@ def _taken(config, resolution: int) -> list[subjects.Photo]:
   subject = config.subject
   # A baseline has templates of its own, or trains nothing.
   wanted = subject.captions and config.method == methods.DREAMBOOTH
-  photos = subjects.read(subject.photos, resolution, with_captions=wanted)
+  photos = subjects.read(
+    subject.photos,
+    resolution,
+    with_captions=wanted,
+    with_boxes=subject.crop == 'box',
+  )
   if subject.count > len(photos):
     raise errors.UserError(
       f"subject.count={subject.count}, but '{subject.photos}' has "

@@ -176,12 +176,20 @@ def _write_photos(job: job_lib.Job) -> None:
   made_of = inputs.photos(job)
 
   def build(folder):
-    for n, photo in enumerate(made_of['photos']):
-      images.save_png(folder / f'{n:02d}.png', images.to_uint8(photo))
-    if 'captions' in made_of:
+    *lower, largest = sorted(job.photos)
+    _write_pngs(folder, images.to_uint8(job.photos[largest]))
+    for size in lower:
+      _write_pngs(folder / str(size), images.to_uint8(job.photos[size]))
+    _write_pngs(folder / 'framed', job.framed)
+    if made_of['captions']:
       disk.write_json(folder / 'captions.json', made_of['captions'])
 
   job.work.step('photos', made_of, build)
+
+
+def _write_pngs(folder: pathlib.Path, pictures) -> None:
+  for n, picture in enumerate(pictures):
+    images.save_png(folder / f'{n:02d}.png', picture)
 
 
 def _write_identifier(job: job_lib.Job) -> None:

@@ -82,6 +82,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'identifier': identifier,
     'photos': photos,
     'captions': _captions(root / 'photos', len(photos)),
+    'views': [_views(path) for path in photos],
     'learnt': config.get('subject.count') or len(photos),
     'prompts': prompts,
     'scores': scores and _scores(scores),
@@ -114,6 +115,19 @@ def _files(folder) -> list[pathlib.Path]:
 def _captions(folder, count: int) -> list[str]:
   """What is said of each photo; '' is nothing."""
   return _json(folder / 'captions.json', [''] * count)
+
+
+def _views(photo: pathlib.Path) -> dict[str, pathlib.Path]:
+  """{what it is: file} of a photo: whole, and as each stage sees it."""
+  framed = photo.parent / 'framed' / photo.name
+  sizes = [path.name for path in photo.parent.glob('[0-9]*') if path.is_dir()]
+  lower = sorted(sizes, key=int, reverse=True)
+  found = {
+    'kept': framed,
+    'largest': photo,
+    **{f'{size} px': photo.parent / size / photo.name for size in lower},
+  }
+  return {name: path for name, path in found.items() if path.is_file()}
 
 
 def _prompts(folder) -> list[dict[str, Any]]:

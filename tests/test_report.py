@@ -376,17 +376,6 @@ def test_what_an_earlier_run_left_is_not_shown(tmp_path):
   assert 'Stage 2' not in page.text
 
 
-def test_captions_stand_below_their_photos(tmp_path):
-  root = finished(tmp_path)
-  draw(root / 'photos' / '01.png', 256)
-  write_json(root / 'photos' / 'captions.json', ['', HOSTILE])
-  page = make(root)
-  alts = [image['alt'] for image in page.all('img')][:2]
-  assert alts == ['photo 1', f'photo 2: {HOSTILE}']
-  assert page.text.count(HOSTILE) == 1
-  assert not any('onerror' in attributes for _, attributes in page.tags)
-
-
 def test_a_damaged_image_is_named(tmp_path):
   root = finished(tmp_path)
   (root / 'prior' / '000.png').write_bytes(b'no image')

@@ -8,7 +8,7 @@ import numpy as np
 
 import dbflax
 from dbflax import errors
-from dbflax.data import archives, captions, images
+from dbflax.data import archives, boxes, captions, framing, images
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
@@ -23,11 +23,13 @@ class Photo(NamedTuple):
     image: uint8 [H, W, 3].
     name: what messages call it.
     caption: what is said of it (`data.captions`); '' is nothing.
+    box: around the subject (`data.boxes`); only where crop is 'box'.
   """
 
   image: np.ndarray
   name: str
   caption: str = ''
+  box: images.Box | None = None
 
 
 def load(
@@ -43,7 +45,7 @@ def load(
       'toybox:NAME', an embedded subject; or 'toybox:CLASS/SEED', one that is
       drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
-    crop: how photos become square, see `images.square`.
+    crop: how photos become square, see `images.kept`.
 
   Returns:
     {resolution: float32 [N, resolution, resolution, 3] in [-1, 1]}. All
@@ -52,14 +54,15 @@ def load(
   Raises:
     UserError: no photos there, or one that is unreadable or too small.
   """
-  return cut(read(source, max(resolutions)), resolutions, crop)
+  photos = read(source, max(resolutions), with_boxes=crop == 'box')
+  return cut(photos, resolutions, crop)
 
 
 def cut(
   photos: Sequence[Photo], resolutions: Sequence[int], crop: str
 ) -> dict[int, np.ndarray]:
   """What `load` returns, of photos that have been read."""
-  squares = [images.square(photo.image, crop) for photo in photos]
+  squares = [images.square(photo.image, crop, photo.box) for photo in photos]
   return {
     resolution: np.stack(
       [images.to_float(images.resize(photo, resolution)) for photo in squares]
@@ -68,17 +71,41 @@ def cut(
   }
 
 
+def framed(photos: Sequence[Photo], crop: str) -> list[np.ndarray]:
+  """The whole photos with what is kept outlined; none if all is."""
+  shapes = [photo.image.shape[:2] for photo in photos]
+  places = [
+    images.kept(*shape, crop, photo.box)
+    for shape, photo in zip(shapes, photos, strict=True)
+  ]
+  if shapes == [(place.side, place.side) for place in places]:
+    return []
+  return [
+    framing.draw(photo.image, place)
+    for photo, place in zip(photos, places, strict=True)
+  ]
+
+
 def read(
-  source: str, resolution: int, *, with_captions: bool = False
+  source: str,
+  resolution: int,
+  *,
+  with_captions: bool = False,
+  with_boxes: bool = False,
 ) -> list[Photo]:
   """The photos of `source` (see `load`), each of its own size.
 
   What is drawn now is drawn at `resolution`. Captions are those of a folder, or
-  the feature `caption` of a data set.
+  the feature `caption` of a data set; boxes are a folder's alone.
 
   Raises:
-    UserError: as `load`; or a caption that is none.
+    UserError: as `load`; or a caption or box that is none.
   """
+  if with_boxes and source.startswith(('toybox:', 'tfds:')):
+    raise errors.UserError(
+      f"subject.crop='box' needs a {boxes.NAME} in a folder of photos, and "
+      f"'{source}' is none; take 'centre' or 'pad'"
+    )
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)
   if source.startswith('tfds:'):
@@ -92,10 +119,15 @@ def read(
   said = (
     captions.of_folder(folder, paths) if with_captions else [''] * len(paths)
   )
-  return [
-    _photo(path, str(path))._replace(caption=caption)
-    for path, caption in zip(paths, said, strict=True)
-  ]
+  around = boxes.of_folder(folder, paths) if with_boxes else [None] * len(paths)
+  return [_of_folder(*one) for one in zip(paths, said, around, strict=True)]
+
+
+def _of_folder(path: pathlib.Path, caption: str, box) -> Photo:
+  photo = _photo(path, str(path))
+  if box:
+    boxes.check(box, *photo.image.shape[:2], str(path), MIN_SIDE)
+  return photo._replace(caption=caption, box=box)
 
 
 def _photo(file, name: str, caption: bytes = b'') -> Photo:
