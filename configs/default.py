@@ -26,6 +26,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
 
   config.cascade = _cascade()
   config.subject = _subject()
+  # Further subjects for the same cascade to learn, each with an identifier of
+  # its own: dicts with photos and class_noun, and what else of `subject` shall
+  # differ. Prompts call them {subject_2}, {class_noun_2} and so on.
+  config.others = ()
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()

@@ -31,6 +31,7 @@ from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import report as report_lib
 from dbflax import sample as sample_lib
+from dbflax import subject as subject_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
@@ -60,7 +61,8 @@ def identifier(config, work: workdir_lib.Workdir) -> None:
   """Prints candidates for the identifier with their ids; writes nothing."""
   del work
   tokenizer = job_lib.open_cascade(config, stages=()).tokenizer
-  for found in job_lib.find_identifiers(config, tokenizer, count=10):
+  noun = config.subject.class_noun
+  for found in subject_lib.find_identifiers(config, tokenizer, 10, noun):
     pieces = ' '.join(tokenizer.piece(i) for i in found.ids)
     print(f'{found.text:12s} ids {list(found.ids)}  pieces {pieces}')
 
@@ -173,18 +175,20 @@ def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
 
 
 def _write_photos(job: job_lib.Job) -> None:
-  made_of = inputs.photos(job)
+  """Photos of the first subject, and a folder for each further one."""
 
   def build(folder):
-    *lower, largest = sorted(job.photos)
-    _write_pngs(folder, images.to_uint8(job.photos[largest]))
-    for size in lower:
-      _write_pngs(folder / str(size), images.to_uint8(job.photos[size]))
-    _write_pngs(folder / 'framed', job.framed)
-    if made_of['captions']:
-      disk.write_json(folder / 'captions.json', made_of['captions'])
+    for number, one in enumerate(job.subjects, 1):
+      at = folder if number == 1 else folder / f'subject_{number}'
+      *lower, largest = sorted(one.photos)
+      _write_pngs(at, images.to_uint8(one.photos[largest]))
+      for size in lower:
+        _write_pngs(at / str(size), images.to_uint8(one.photos[size]))
+      _write_pngs(at / 'framed', one.framed)
+      if any(one.captions):
+        disk.write_json(at / 'captions.json', one.captions)
 
-  job.work.step('photos', made_of, build)
+  job.work.step('photos', inputs.photos(job), build)
 
 
 def _write_pngs(folder: pathlib.Path, pictures) -> None:
@@ -203,25 +207,28 @@ def _draw_prior(job: job_lib.Job) -> None:
   if not job.uses_prior:
     _log.info('prior: not needed by this method, weight or choice of stages')
     return
+  for name in job.class_prompts:
+    draw = functools.partial(_draw_class, job, name)
+    job.step(name, inputs.prior(job, name), draw)
+
+
+def _draw_class(job: job_lib.Job, name: str, folder: pathlib.Path) -> None:
   options, stage = job.config.prior, job.model.stages['stage_1']
-
-  def build(folder):
-    text, null_text = job.embed([job.prior_prompt, ''])
-    sampling = cascade.Sampling(
-      options.sampler, options.steps, options.guidance_scale
-    )
-    prior_lib.draw(
-      folder,
-      cascade.make_sampler(stage, sampling, job.mesh),
-      job.load_params(stage.name),
-      text,
-      null_text,
-      seed=job.config.seed,
-      count=options.count,
-      batch=options.batch,
-    )
-
-  job.step('prior', inputs.prior(job), build)
+  text, null_text = job.embed([job.class_prompts[name], ''])
+  sampling = cascade.Sampling(
+    options.sampler, options.steps, options.guidance_scale
+  )
+  prior_lib.draw(
+    folder,
+    cascade.make_sampler(stage, sampling, job.mesh),
+    job.load_params(stage.name),
+    text,
+    null_text,
+    seed=job.config.seed,
+    count=options.count,
+    batch=options.batch,
+    stream=name,
+  )
 
 
 def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
@@ -272,9 +279,12 @@ def _train(job: job_lib.Job, name: str) -> None:
 
 
 def _class_examples(job: job_lib.Job) -> finetune.Prior:
-  drawn = prior_lib.load(job.work.prior, job.config.prior.count)
-  [text] = job.embed([job.prior_prompt])
-  return finetune.Prior(finetune.Examples(drawn, text), job.config.prior.weight)
+  """The images of every class, each with its class's prompt."""
+  count, prompts_of = job.config.prior.count, job.class_prompts
+  drawn = [prior_lib.load(job.work.root / name, count) for name in prompts_of]
+  said = np.repeat(list(prompts_of.values()), count).tolist()
+  examples = _examples(job, np.concatenate(drawn), said)
+  return finetune.Prior(examples, job.config.prior.weight)
 
 
 def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
@@ -290,17 +300,20 @@ def _export(job: job_lib.Job) -> None:
   """The cascade that was trained, in the layout of diffusers."""
   config = job.config
   sampling = {name: job_lib.sampling(config, name) for name in job.model.stages}
-  learned, words = None, job.subject
+  learned, (words, *others) = None, job.words
   if config.method == methods.INVERSION:
     learned = job.work.stage(methods.STEP)
     count = config.inversion.num_vectors
     words = ' '.join(vectors.tokens(words, count))
   card = export_lib.card(
     words,
-    config.subject.photos,
-    prompts.fill_subject(config.sample.prompts[0], words, job.noun),
+    job.named_photos,
+    prompts.fill_subject(
+      config.sample.prompts[0], words, job.noun, **job.others
+    ),
     sampling,
     learned=learned is not None,
+    others=others,
   )
 
   def build(folder):
@@ -343,7 +356,7 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     )
   parts = ('photos', 'identifier', *methods.trained(config), 'samples')
   if methods.draws_prior(config):
-    parts += ('prior',)
+    parts += tuple(methods.class_prompts(config))
   made = {
     name: work.root / name / disk.MANIFEST
     for name in (*parts, 'evaluate')
@@ -362,9 +375,13 @@ def _summary(job: job_lib.Job) -> None:
   times = job_lib.read_times(work).items()
   spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
   means = 'now means' if trained else 'is all that was said of'
+  subjects = '\n'.join(
+    f"'{words}' {means} {one.section['photos']}."
+    for words, one in zip(job.words, job.subjects, strict=True)
+  )
   weights = ', '.join(str(work.stage(name)) for name in trained)
   print(f"""
-'{job.subject}' {means} {job.config.subject.photos}.
+{subjects}
   report   {work.report / 'index.html'}
   samples  {work.samples}
   weights  {weights or 'those of the cascade'}

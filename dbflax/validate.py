@@ -24,6 +24,8 @@ JOIN = ('auto', 'yes', 'no')
 WEIGHTINGS = ('simple', 'min_snr')
 # What a study says of a subject (configs/studies/common.py).
 SUBJECT = ('photos', 'class_noun')
+# What a run says of a further subject, beside these.
+OTHER = ('identifier', 'count', 'crop', 'captions')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
 
@@ -87,6 +89,13 @@ RULES = (
   ),
   Rule('subject.count', _at_least(0), '0 (all) or a number of photos'),
   _one_of('subject.crop', CROPS),
+  Rule(
+    'others',
+    lambda value: all(
+      {*SUBJECT} <= {*one} <= {*SUBJECT, *OTHER} for one in map(dict, value)
+    ),
+    f'dicts with {SUBJECT}, and of {OTHER} what shall differ',
+  ),
   _one_of('identifier.kind', KINDS),
   Rule(
     'identifier.id_range',
@@ -239,11 +248,14 @@ def check(config) -> None:
     _check_microbatches(name, fields)
   _check_hosts(fields)
   _check_method(fields)
+  _check_others(fields)
   if fields.get('plan.topology'):
     hardware.parse(fields['plan.topology'])
+  numbers = range(2, len(fields.get('others', ())) + 2)
+  more = [f'{name}_{n}' for n in numbers for name in ('subject', 'class_noun')]
   for path in ('sample.prompts', 'inversion.templates'):
     for prompt in fields.get(path, ()):
-      _check_template(path, prompt, ('subject', 'class_noun'))
+      _check_template(path, prompt, ('subject', 'class_noun', *more))
   if 'prior.prompt' in fields:
     _check_template('prior.prompt', fields['prior.prompt'], ('class_noun',))
   if not fields.get('subject.class_noun', 'dog').strip():
@@ -304,6 +316,32 @@ def _check_microbatches(name: str, fields: dict) -> None:
       f'--config.{name}.microbatches={parts} does not divide {name}.batch='
       f'{batch}; {", ".join(map(str, fitting))} do.'
     )
+
+
+def _check_others(fields: dict) -> None:
+  """Raises UserError if something of a further subject cannot be meant."""
+  others = fields.get('others', ())
+  if others and fields['method'] != 'dreambooth':
+    raise errors.UserError(
+      f'--config.others: method={fields["method"]!r} is for one subject; leave '
+      "it (), or take method='dreambooth'"
+    )
+  for number, one in enumerate(others):
+    for key, value in dict(one).items():
+      wanted = fields[f'subject.{key}']
+      rule = next((r for r in RULES if r.pattern == f'subject.{key}'), None)
+      if type(value) is not type(wanted) or (rule and not _passes(rule, value)):
+        kind = f'{type(wanted).__name__} such as {wanted!r}'
+        raise errors.UserError(
+          f'--config.others[{number}][{key!r}]={value!r}: must be '
+          f'{rule.requirement if rule else kind}'
+        )
+    noun = one['class_noun'].strip()
+    if not noun or noun == 'auto':
+      raise errors.UserError(
+        f"--config.others[{number}]['class_noun']={noun!r}: must name the "
+        "class, such as 'cat'"
+      )
 
 
 def _check_hosts(fields: dict) -> None:

@@ -3,7 +3,8 @@
     run.json       the config that owns the folder; run.lock is held by its run
     identifier/    the identifier and its token ids
     embeddings/    text embeddings of every prompt
-    prior/         class images, drawn by the frozen cascade
+    prior/         class images, drawn by the frozen cascade; with several
+                   classes, also prior_2/ …
     stage_1/ …     checkpoints and logs of each fine-tuned stage
     samples/       the subject in every prompt
     evaluate/      the figures of the paper (--mode=evaluate)

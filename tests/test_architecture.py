@@ -30,7 +30,7 @@ LAYERS = (
   ('train.step',),
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
-    *('export', 'scores', 'nouns', 'preview', 'invert', 'picture'),
+    *('export', 'scores', 'nouns', 'preview', 'invert', 'picture', 'subject'),
   ),
   ('pipeline',),
   ('study.*',),

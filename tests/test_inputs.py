@@ -72,7 +72,7 @@ def test_captions_can_be_left_unread(captioned):
 
 def test_a_baseline_reads_none(captioned):
   made = captioned({'b': 'a cat'}, method='textual_inversion')
-  assert not any(made.captions)
+  assert not any(made.subjects[0].captions)
 
 
 def test_a_caption_redoes_what_depends_on_it(captioned):

@@ -54,11 +54,11 @@ def test_photos_are_shown_as_they_were_cut_and_as_stages_see_them(root):
     for size in (64, 256):
       draw(root / f'photos/{size}/{number:02d}.png', size)
   # Nothing was cut: there is no need to look.
-  assert f'<details>\n    <summary>{words}' in make(root)
+  assert f'<details>\n  <summary>{words}' in make(root)
   for number in range(2):
     draw(root / f'photos/framed/{number:02d}.png', 512, 300)
   page = make(root)
-  assert f'<details open>\n    <summary>{words}' in page
+  assert f'<details open>\n  <summary>{words}' in page
   first, second = page.split('class="cell views"')[1:]
   labels = re.findall('data-label="(.*?)"', first)
   assert labels == ['whole', '1024 px', '256 px', '64 px']
