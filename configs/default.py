@@ -40,6 +40,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.sample = _sample(config)
   config.evaluate = _evaluate()
   config.export = _export()
+  config.log = _log()
   config.mesh = _mesh()
   config.hosts = _hosts()
   config.plan = _plan()
@@ -236,6 +237,17 @@ def _export() -> ml_collections.ConfigDict:
   # Put the text encoder in: T5-XXL takes more room than all else.
   export.text_encoder = True
   return export
+
+
+def _log() -> ml_collections.ConfigDict:
+  """Where losses go beside the workdir's own logs."""
+  log = ml_collections.ConfigDict()
+  # Weights & Biases, with the config; a workdir is one run there. Needs the
+  # extra 'wandb'.
+  log.wandb = False
+  # Its project there.
+  log.project = 'dbflax'
+  return log
 
 
 def _mesh() -> ml_collections.ConfigDict:

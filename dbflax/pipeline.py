@@ -10,6 +10,7 @@ Every public function is a mode of `dbflax.main` and takes (config, workdir).
 import functools
 import logging
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -36,7 +37,7 @@ from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
 from dbflax.text import prompts
-from dbflax.train import finetune, measure
+from dbflax.train import finetune, measure, tracking
 from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers, lora, vectors
 
@@ -164,13 +165,18 @@ def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
 
 def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
   """The job, with its class images drawn and all trained that is trained."""
+  tracking.check(config.log.wandb)
   job = _start(config, work)
   _draw_prior(job)
-  for name in methods.trained(config):
-    if name == methods.STEP:
-      invert.learn(job)
-    else:
-      _train(job, name)
+  options, about = config.log, config.to_dict()
+  with tracking.Tracker(
+    options.wandb, work.root, options.project, about
+  ) as tracker:
+    for name in methods.trained(config):
+      if name == methods.STEP:
+        invert.learn(job, tracker.of(name))
+      else:
+        _train(job, name, tracker.of(name))
   return job
 
 
@@ -246,7 +252,7 @@ def _examples(job, image, prompts, low=None) -> finetune.Examples:
   return finetune.Examples(image, text, low, says)
 
 
-def _train(job: job_lib.Job, name: str) -> None:
+def _train(job: job_lib.Job, name: str, track: Callable | None) -> None:
   """Fine-tunes one stage: <workdir>/<stage>/unet, and lora if that is trained.
 
   The U-Net is whole in any case, so that whatever comes next need not know.
@@ -270,6 +276,7 @@ def _train(job: job_lib.Job, name: str) -> None:
       sample=functools.partial(
         preview.draw, job, name, instance, null_text, folder
       ),
+      track=track,
     )
     diffusers.write_params(folder / 'unet', tuned.params, dtype=np.float32)
     if tuned.lora is not None:

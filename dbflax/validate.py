@@ -199,6 +199,9 @@ RULES = (
     f'dicts with {SUBJECT}, set in a config file',
   ),
   Rule('num_subjects', _at_least(0), '0 (all) or how many, from the first'),
+  Rule(
+    'log.project', lambda value: bool(value.strip()), 'the name of a project'
+  ),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
   _one_of('hosts.join', JOIN),

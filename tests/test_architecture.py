@@ -77,6 +77,7 @@ OWNERS = {
   'orbax': ('checkpoints',),
   'torch': ('weights.pickled',),
   'tensorboardX': ('train.events',),
+  'wandb': ('train.tracking',),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),

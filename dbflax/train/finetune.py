@@ -116,20 +116,21 @@ def run(
   fingerprint: str,
   mesh: jax.sharding.Mesh,
   sample: Callable | None = None,
+  track: Callable | None = None,
 ) -> Tuned:
   """Fine-tunes a stage.
 
   Args:
     stage: what is trained; params: its pre-trained parameters.
     hyper: the config's section of this stage.
-    instance: the photos.
-    prior: the class images, or None to train without prior preservation.
+    instance: the photos; prior: the class images, or None to train without.
     null_text: embedding of the empty prompt.
     seed: root of all randomness of the run.
-    folder: gets `checkpoints/` and logs; resumed from, if there.
-    fingerprint: names the inputs, so that no foreign checkpoint is resumed.
+    folder: gets `checkpoints/` and logs; resumed from, if there, and if
+      `fingerprint` names the inputs that it was made of.
     mesh: the devices.
-    sample: called as sample(params, steps done) every hyper.sample_every.
+    sample: called as sample(params, steps done) every hyper.sample_every;
+      track as track(step, **metrics) after every step.
 
   Raises:
     UserError: the config asks for a part or a LoRA that the network lacks, or
@@ -144,11 +145,10 @@ def run(
   )
   state, shardings = _start(trainable, hyper, tx, saved, mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
-  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
-  update = _update(
-    (stage, objective_of(hyper), *args), draw, instance, prior, null_text, seed
-  )
+  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
+  args = (stage, objective_of(hyper), *args)
+  update = _update(args, draw, instance, prior, null_text, seed)
   state = loop.run(
     stage.name,
     state,
@@ -158,6 +158,7 @@ def run(
     log_path=folder / 'metrics.jsonl',
     images=hyper.batch * (2 if prior else 1),
     sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
+    track=track,
   )
   saved.close()
   lora = adaptation.lora(state_lib.best_params(state))
