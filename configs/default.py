@@ -50,8 +50,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
 def _cascade() -> ml_collections.ConfigDict:
   """Which pre-trained cascade."""
   cascade = ml_collections.ConfigDict()
-  # A cascade in the diffusers layout: a directory, or owner/name[@revision] of
-  # the Hugging Face hub; '' is the embedded toybox.
+  # A cascade in the diffusers layout: a directory, its URL (gs://bucket/…; the
+  # extra 'gcs'), or owner/name[@revision] of the Hugging Face hub; '' is the
+  # embedded toybox.
   cascade.path = ''
   # Where the text encoder lies, if not in that place.
   cascade.text_encoder = ''
@@ -73,9 +74,9 @@ def _cascade() -> ml_collections.ConfigDict:
 def _subject() -> ml_collections.ConfigDict:
   """Whose photos, and what it is."""
   subject = ml_collections.ConfigDict()
-  # 3-5 photos: a folder, tfds:NAME/CONFIG:SPLIT, toybox:NAME (embedded), or
-  # toybox:CLASS/SEED, such as toybox:cat/3: an individual that pre-training
-  # never saw, drawn when needed.
+  # 3-5 photos: a folder, here or at gs://, tfds:NAME/CONFIG:SPLIT, toybox:NAME
+  # (embedded), or toybox:CLASS/SEED, such as toybox:cat/3: an individual that
+  # pre-training never saw, drawn when needed.
   subject.photos = 'toybox:dog'
   # How many of them to learn from, from the first; 0 is all. Samples are scored
   # against all.

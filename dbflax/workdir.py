@@ -56,7 +56,16 @@ class Workdir:
       name: the config that must own it ('': any).
       command: the shell command of the run, for the record.
       relatives: folders of runs whose finished steps may be taken over.
+
+    Raises:
+      UserError: the folder is not a local one.
     """
+    if disk.is_url(str(root)):
+      raise errors.UserError(
+        f"workdir '{root}' is a URL, and a run needs a local folder to lock, "
+        'rename and resume in; give one, and copy it when the run is done, '
+        'such as with `gcloud storage rsync --recursive`'
+      )
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
     self.command = command

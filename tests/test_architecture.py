@@ -78,6 +78,7 @@ OWNERS = {
   'torch': ('weights.pickled',),
   'tensorboardX': ('train.events',),
   'wandb': ('train.tracking',),
+  'fsspec': ('data.remote',),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 import dbflax
-from dbflax import errors
-from dbflax.data import archives, boxes, captions, framing, images
+from dbflax import disk, errors
+from dbflax.data import archives, boxes, captions, framing, images, remote
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
@@ -40,10 +40,10 @@ def load(
   """Reads the photos of a subject.
 
   Args:
-    source: a folder of image files; 'tfds:NAME/CONFIG:SPLIT', a prepared TFDS
-      data set with a feature `image` (NAME may be the path of its folder);
-      'toybox:NAME', an embedded subject; or 'toybox:CLASS/SEED', one that is
-      drawn now.
+    source: a folder of image files, or its URL, such as gs://bucket/rex;
+      'tfds:NAME/CONFIG:SPLIT', a prepared TFDS data set with a feature `image`
+      (NAME may be the path of its folder); 'toybox:NAME', an embedded subject;
+      or 'toybox:CLASS/SEED', one that is drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
     crop: how photos become square, see `images.kept`.
 
@@ -113,8 +113,7 @@ def read(
       _photo(file, name, caption if with_captions else b'')
       for file, name, caption in archives.photos(source)
     ]
-  embedded = source.startswith('toybox:')
-  folder = _embedded(source) if embedded else pathlib.Path(source).expanduser()
+  folder = _folder(source)
   paths = images.list_photos(folder)
   said = (
     captions.of_folder(folder, paths) if with_captions else [''] * len(paths)
@@ -139,6 +138,23 @@ def _photo(file, name: str, caption: bytes = b'') -> Photo:
     )
   said = captions.decode(caption, name) if caption else ''
   return Photo(image, name, said)
+
+
+def _folder(source: str) -> pathlib.Path:
+  """The folder of a source that is one; a copy, if it is remote."""
+  if source.startswith('toybox:'):
+    return _embedded(source)
+  if disk.is_url(source):
+    return remote.fetch(source, _is_of_photos)
+  return pathlib.Path(source).expanduser()
+
+
+def _is_of_photos(name: str) -> bool:
+  """Whether a file of a folder is read: photos, captions and boxes."""
+  path = pathlib.PurePosixPath(name)
+  endings = (*images.SUFFIXES, captions.SUFFIX)
+  known = path.suffix.lower() in endings or name == boxes.NAME
+  return len(path.parts) == 1 and known
 
 
 def _embedded(source: str) -> pathlib.Path:
