@@ -5,6 +5,7 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 """
 
 import functools
+import os
 import pathlib
 import struct
 import warnings
@@ -78,6 +79,7 @@ def load(source, name: str = '') -> np.ndarray:
     UserError: unreadable, truncated, not an image, or over MAX_PIXELS.
   """
   name = name or str(source)
+  _check_is_file(source, name)
   try:
     with warnings.catch_warnings():
       # Pillow warns about size on its own; `_check_size` refuses earlier.
@@ -97,6 +99,13 @@ def load(source, name: str = '') -> np.ndarray:
       f"cannot read '{name}': {' '.join(str(error).split())}; "
       'replace or remove it'
     ) from error
+
+
+def _check_is_file(source, name: str) -> None:
+  """Raises UserError for a path of something else; a pipe would never end."""
+  is_path = isinstance(source, (str, pathlib.Path))
+  if is_path and os.path.exists(source) and not os.path.isfile(source):
+    raise errors.UserError(f"'{name}' is no file; replace or remove it")
 
 
 @functools.cache
