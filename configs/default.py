@@ -26,6 +26,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
 
   config.cascade = _cascade()
   config.subject = _subject()
+  # Further subjects for the same cascade to learn, each with an identifier of
+  # its own: dicts with photos and class_noun, and what else of `subject` shall
+  # differ. Prompts call them {subject_2}, {class_noun_2} and so on.
+  config.others = ()
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()
@@ -36,6 +40,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.sample = _sample(config)
   config.evaluate = _evaluate()
   config.export = _export()
+  config.log = _log()
   config.mesh = _mesh()
   config.hosts = _hosts()
   config.plan = _plan()
@@ -46,8 +51,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
 def _cascade() -> ml_collections.ConfigDict:
   """Which pre-trained cascade."""
   cascade = ml_collections.ConfigDict()
-  # A cascade in the diffusers layout: a directory, or owner/name[@revision] of
-  # the Hugging Face hub; '' is the embedded toybox.
+  # A cascade in the diffusers layout: a directory, its URL (gs://bucket/…; the
+  # extra 'gcs'), or owner/name[@revision] of the Hugging Face hub; '' is the
+  # embedded toybox.
   cascade.path = ''
   # Where the text encoder lies, if not in that place.
   cascade.text_encoder = ''
@@ -69,9 +75,9 @@ def _cascade() -> ml_collections.ConfigDict:
 def _subject() -> ml_collections.ConfigDict:
   """Whose photos, and what it is."""
   subject = ml_collections.ConfigDict()
-  # 3-5 photos: a folder, tfds:NAME/CONFIG:SPLIT, toybox:NAME (embedded), or
-  # toybox:CLASS/SEED, such as toybox:cat/3: an individual that pre-training
-  # never saw, drawn when needed.
+  # 3-5 photos: a folder, here or at gs://, tfds:NAME/CONFIG:SPLIT, toybox:NAME
+  # (embedded), or toybox:CLASS/SEED, such as toybox:cat/3: an individual that
+  # pre-training never saw, drawn when needed.
   subject.photos = 'toybox:dog'
   # How many of them to learn from, from the first; 0 is all. Samples are scored
   # against all.
@@ -85,7 +91,11 @@ def _subject() -> ml_collections.ConfigDict:
   # What it looks like, without an article, such as 'white dog with brown ears';
   # for method 'prompt_only', whose {subject} it is.
   subject.description = ''
-  # How photos become square: 'centre' cuts, 'pad' extends the borders.
+  # Read `rex.txt` beside `rex.jpg`, if it is there, as what that photo is
+  # trained with, such as 'a {subject} on a sofa'; the method 'dreambooth' does.
+  subject.captions = True
+  # How photos become square: 'centre' cuts, 'pad' extends the borders, 'box'
+  # cuts around the boxes in the folder's boxes.json (dbflax/data/boxes.py).
   subject.crop = 'centre'
   return subject
 
@@ -229,6 +239,17 @@ def _export() -> ml_collections.ConfigDict:
   # Put the text encoder in: T5-XXL takes more room than all else.
   export.text_encoder = True
   return export
+
+
+def _log() -> ml_collections.ConfigDict:
+  """Where losses go beside the workdir's own logs."""
+  log = ml_collections.ConfigDict()
+  # Weights & Biases, with the config; a workdir is one run there. Needs the
+  # extra 'wandb'.
+  log.wandb = False
+  # Its project there.
+  log.project = 'dbflax'
+  return log
 
 
 def _mesh() -> ml_collections.ConfigDict:

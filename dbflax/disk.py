@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -59,6 +60,11 @@ def file_fingerprint(path) -> str:
   """sha256 (hex) of the content of a file."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def is_url(path: str) -> bool:
+  """Whether a text is no path but a URL, such as gs://bucket/folder."""
+  return re.match(r'[a-z][a-z0-9+.-]*://', path) is not None
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ def answer(
   root: pathlib.Path,
   lines: Iterable[str],
   draw: Callable[[pathlib.Path, int, str], None],
+  others: int = 0,
 ) -> None:
   """Prints a line for each prompt, as soon as it is drawn.
 
@@ -26,13 +27,14 @@ def answer(
     root: where each prompt gets a folder, named by its number.
     lines: templates of prompts, as in `sample.prompts`; empty ones are skipped.
     draw: (folder, number, template) → writes pictures.
+    others: how many subjects there are besides the first.
   """
   for line in lines:
     template = line.strip()
     if not template:
       continue
     try:
-      check(template)
+      check(template, others)
       number = _next(root)
       folder = root / f'{number:04d}'
       draw(folder, number, template)
@@ -42,14 +44,14 @@ def answer(
       print(f'{DRAWN}{folder}', flush=True)
 
 
-def check(template: str) -> None:
+def check(template: str, others: int = 0) -> None:
   """Raises UserError unless a prompt can be drawn."""
   if len(template) > MAX_CHARS:
     raise errors.UserError(
       f'the prompt has {len(template)} characters, more than the {MAX_CHARS} '
       'allowed; shorten it'
     )
-  validate.check_prompt(template)
+  validate.check_prompt(template, others=others)
 
 
 def _next(root: pathlib.Path) -> int:

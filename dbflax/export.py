@@ -77,6 +77,7 @@ def card(
   sampling: Mapping[str, cascade.Sampling],
   *,
   learned: bool = False,
+  others: Sequence[str] = (),
 ) -> str:
   """README.md of an export: how to draw the subject with diffusers.
 
@@ -86,11 +87,14 @@ def card(
     prompt: an example.
     sampling: stage → how the run samples it, from the lowest.
     learned: the folder has vectors, and the cascade is as it was.
+    others: what names further subjects.
   """
   about = _LEARNED if learned else _TUNED
+  names = ' and '.join(f'“{name}”' for name in (subject, *others))
+  means = 'mean these subjects' if others else 'means that subject'
   return _CARD.format(
-    subject=subject,
-    about=about.format(subject=subject, photos=photos),
+    subject=', '.join((subject, *others)),
+    about=about.format(photos=photos, names=names, means=means),
     imports='import safetensors.torch\n' if learned else '',
     words=_ADD_WORDS if learned else '',
     prompt=prompt,
@@ -98,10 +102,10 @@ def card(
   )
 
 
-_TUNED = """A cascade that dbflax fine-tuned on {photos}: to it, “{subject}”
-means that subject."""
+_TUNED = """A cascade that dbflax fine-tuned on {photos}: to it, {names}
+{means}."""
 _LEARNED = """A cascade as it was, and vectors that dbflax learned from {photos}
-by Textual Inversion: with them, “{subject}” means that subject."""
+by Textual Inversion: with them, {names} {means}."""
 # IF's pipelines have no `load_textual_inversion`.
 _ADD_WORDS = """
 file = safetensors.torch.load_file('learned_embeds.safetensors')

@@ -5,15 +5,22 @@ before anything is made: what an earlier step makes stands here as that step's
 own inputs, so that `--dry_run` can tell what would be redone.
 """
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 
 from dbflax import job as job_lib
 from dbflax import methods
+from dbflax import subject as subject_lib
 
 Inputs = dict[str, object]
 
 # Raised where dbflax makes something else of the same inputs than before.
-_CODE = {'prior': 1, 'train': 1, 'inversion': 1, 'samples': 1, 'export': 1}
+_CODE = {
+  **{'photos': 2, 'prior': 1, 'train': 1},
+  **{'inversion': 1, 'samples': 1, 'export': 1},
+}
 # Fields of a stage that say when to save, not what comes out.
 _NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
 
@@ -22,7 +29,7 @@ def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
   """Step → inputs of a mode's steps in their order, but for the report's."""
   steps = {'photos': photos(job), 'identifier': identifier(job)}
   if job.uses_prior:
-    steps['prior'] = prior(job)
+    steps |= {name: prior(job, name) for name in job.class_prompts}
   if mode != 'prior':
     for name in methods.trained(job.config):
       steps[name] = train(job, name)
@@ -34,19 +41,35 @@ def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
 
 
 def photos(job: job_lib.Job) -> Inputs:
-  return {'photos': job.photos[max(job.photos)]}
+  """As every stage sees them, with what people are shown beside them."""
+  first, *others = map(_photos, job.subjects)
+  return {**first, 'others': others, 'code': _CODE['photos']}
+
+
+def _photos(subject: subject_lib.Subject) -> Inputs:
+  return {
+    'photos': subject.photos,
+    'captions': subject.captions if any(subject.captions) else (),
+    'framed': subject.framed,
+  }
 
 
 def identifier(job: job_lib.Job) -> Inputs:
-  """What is written of the identifier is also all that it depends on."""
-  text, ids = job.identifier.text, list(job.identifier.ids)
+  """What is written of identifiers is also all that they depend on."""
+  words = zip(job.subjects, job.words, strict=True)
+  first, *others = [_identifier(job, *one) for one in words]
+  more = {'others': others} if others else {}
+  return {**first, 'kind': job.config.identifier.kind, **more}
+
+
+def _identifier(job, subject: subject_lib.Subject, words: str) -> Inputs:
+  text, ids = subject.identifier.text, list(subject.identifier.ids)
   return {
     'text': text,
     'ids': ids,
     'pieces': [job.model.tokenizer.piece(i) for i in ids],
-    'kind': job.config.identifier.kind,
-    'subject': job.subject,
-    'class_noun': job.noun,
+    'subject': words,
+    'class_noun': subject.noun,
   }
 
 
@@ -57,34 +80,57 @@ def _text(job: job_lib.Job) -> Inputs:
   }
 
 
-def prior(job: job_lib.Job) -> Inputs:
-  """How many class images are drawn at once is not among them."""
+def prior(job: job_lib.Job, name: str = 'prior') -> Inputs:
+  """Of one class's images; how many are drawn at once is not among them."""
   options = job.config.prior
+  stream = {} if name == 'prior' else {'stream': name}
   return {
-    'prompt': job.prior_prompt,
+    'prompt': job.class_prompts[name],
     'count': options.count,
     'sampler': [options.sampler, options.steps, options.guidance_scale],
     'seed': job.config.seed,
     'stage_1': job.weights('stage_1'),
     'dtype': job.config.stage_1.dtype,
     'code': _CODE['prior'],
+    **stream,
     **_text(job),
   }
+
+
+def _priors(job: job_lib.Job) -> Inputs | list[Inputs]:
+  first, *others = [prior(job, name) for name in job.class_prompts]
+  return [first, *others] if others else first
 
 
 def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
   """The photos as a stage learns them: with the lower image, if it is SR.
 
-  The first `subject.count` of them; samples are scored against all.
+  The first `count` of each subject; samples are scored against all.
   """
-  learnt = slice(job.config.subject.count or None)
   names = list(job.model.stages)
   stage = job.model.stages[name]
+  at = lambda size: np.stack(
+    _learnt(job, [s.photos[size] for s in job.subjects])
+  )
   low = None
   if stage.is_super_resolution:
-    below = job.model.stages[names[names.index(name) - 1]]
-    low = job.photos[below.resolution][learnt]
-  return job.photos[stage.resolution][learnt], low
+    low = at(job.model.stages[names[names.index(name) - 1]].resolution)
+  return at(stage.resolution), low
+
+
+def instance_prompts(job: job_lib.Job) -> list[str]:
+  """What each photo that is learnt is trained with, in the order of `pair`."""
+  return _learnt(job, job.instance_prompts())
+
+
+def _learnt(job: job_lib.Job, of_photos: Sequence[Sequence]) -> list:
+  """Of every subject's photos those that are learnt, each subject in turn."""
+  each = [
+    [(number, value) for number, value in enumerate(values[: one.count])]
+    for one, values in zip(job.subjects, of_photos, strict=True)
+  ]
+  in_turn = sorted(itertools.chain(*each), key=lambda item: item[0])
+  return [value for _, value in in_turn]
 
 
 def train(job: job_lib.Job, name: str) -> Inputs:
@@ -110,14 +156,14 @@ def _inversion(job: job_lib.Job) -> Inputs:
 
 def _finetuning(job: job_lib.Job, name: str) -> Inputs:
   config, hyper = job.config, job.config[name].to_dict()
-  with_prior = learns_prior(job, name)
+  with_prior, prompts = learns_prior(job, name), instance_prompts(job)
   return {
     'photos': pair(job, name),
-    'prompt': job.instance_prompt,
+    'prompt': prompts if len(set(prompts)) > 1 else prompts[0],
     'hyper': {k: v for k, v in hyper.items() if k not in _NO_RESULT},
     'seed': config.seed,
     'weights': job.weights(name),
-    'prior': prior(job) if with_prior else None,
+    'prior': _priors(job) if with_prior else None,
     'prior_weight': config.prior.weight if with_prior else 0.0,
     'code': _CODE['train'],
     **_text(job),
@@ -154,8 +200,8 @@ def export(job: job_lib.Job) -> Inputs:
     'weights': _weights(job),
     'text_encoder': job.weights('text_encoder'),
     'options': job.config.export.to_dict(),
-    'subject': [job.subject, job.prompts()[0]],
-    'photos': job.config.subject.photos,
+    'subject': [*job.words, job.prompts()[0]],
+    'photos': job.named_photos,
     'sample': job.config.sample.to_dict(),
     'code': _CODE['export'],
   }

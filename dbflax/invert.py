@@ -6,6 +6,7 @@ read the same embedding.
 """
 
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from dbflax.train import finetune, inversion
 from dbflax.weights import vectors as vectors_lib
 
 
-def learn(job: job_lib.Job) -> None:
-  """Brings the vectors up to date."""
+def learn(job: job_lib.Job, track: Callable | None = None) -> None:
+  """Brings the vectors up to date; `track` gets the losses."""
   made_of, stage = inputs.train(job, methods.STEP), job.model.stages['stage_1']
   model, hyper = job.model, job.config.inversion
 
@@ -43,6 +44,7 @@ def learn(job: job_lib.Job) -> None:
       fingerprint=disk.fingerprint(made_of),
       mesh=job.mesh,
       sample=lambda v, done: _preview(job, frozen, folder, v, done),
+      track=track,
     )
     if hosts.is_first():
       vectors_lib.write(folder, job.identifier.text, learned)

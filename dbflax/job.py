@@ -7,6 +7,7 @@ This is where configs stop: below are arrays and plain values.
 
 import dataclasses
 import functools
+import itertools
 import json
 import pathlib
 import time
@@ -24,16 +25,11 @@ from dbflax import (
   pretrained,
   sharding,
 )
+from dbflax import subject as subject_lib
 from dbflax import workdir as workdir_lib
-from dbflax.data import subjects
-from dbflax.text import embed, identifiers
-from dbflax.toybox import vocabulary
+from dbflax.text import embed, identifiers, prompts
 from dbflax.train import adapt, finetune
 from dbflax.weights import files, vectors
-
-# The paper's range of rare tokens, for T5's own vocabulary.
-_T5_RARE_IDS = (5000, 10001)
-_T5_PIECES = 32_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,36 +39,66 @@ class Job:
   config: object  # the locked ConfigDict
   work: workdir_lib.Workdir
   model: cascade.Cascade
-  photos: dict[int, np.ndarray]  # resolution → [N, R, R, 3]
-  identifier: identifiers.Identifier
+  subjects: tuple[subject_lib.Subject, ...]
   samplers: dict[str, Callable]  # stage name → compiled sampler
   mesh: jax.sharding.Mesh
 
   @property
   def noun(self) -> str:
-    return self.config.subject.class_noun.strip()
+    """The first subject's, as are identifier and words."""
+    return self.subjects[0].noun
 
   @property
-  def prior_prompt(self) -> str:
-    return self.config.prior.prompt.format(class_noun=self.noun)
-
-  @property
-  def instance_prompt(self) -> str:
-    """The prompt that the photos are trained with (paper, section 3.2)."""
-    return f'a {self.subject}'
+  def identifier(self) -> identifiers.Identifier:
+    return self.subjects[0].identifier
 
   @property
   def subject(self) -> str:
-    """The words that stand for the subject in prompts."""
     return methods.subject(self.config, self.identifier.text)
+
+  @property
+  def words(self) -> list[str]:
+    """The words that stand for each subject in prompts."""
+    others = [prompts.subject(s.identifier.text, s.noun) for s in self.subjects]
+    return [self.subject, *others[1:]]
+
+  @property
+  def others(self) -> dict[str, str]:
+    """What further placeholders of templates stand for."""
+    named = list(zip(self.words, self.subjects, strict=True))[1:]
+    return {
+      name: value
+      for number, (words, one) in enumerate(named, 2)
+      for name, value in (
+        (f'subject_{number}', words),
+        (f'class_noun_{number}', one.noun),
+      )
+    }
+
+  @property
+  def class_prompts(self) -> dict[str, str]:
+    """Step that draws class images → their prompt."""
+    return methods.class_prompts(self.config)
+
+  @property
+  def named_photos(self) -> str:
+    """Where the photos come from, in words."""
+    return ', '.join(subject.section['photos'] for subject in self.subjects)
+
+  def instance_prompts(self) -> list[list[str]]:
+    """What the photos of each subject are trained with (paper, section 3.2)."""
+    return [
+      [caption or f'a {words}' for caption in one.captions]
+      for words, one in zip(self.words, self.subjects, strict=True)
+    ]
 
   @property
   def uses_prior(self) -> bool:
     return methods.draws_prior(self.config)
 
   def fill(self, templates: Sequence[str]) -> list[str]:
-    fill = lambda t: methods.fill(self.config, t, self.identifier.text)
-    return [fill(template) for template in templates]
+    config, word, others = self.config, self.identifier.text, self.others
+    return [methods.fill(config, t, word, **others) for t in templates]
 
   def prompts(self) -> list[str]:
     """The sample prompts, filled in."""
@@ -81,8 +107,10 @@ class Job:
   def texts(self) -> list[str]:
     """Every text that the run will need, with the empty prompt."""
     trained = self.config.method == methods.DREAMBOOTH
-    extra = [self.instance_prompt, self.prior_prompt] if trained else []
-    return ['', *extra, *self.prompts()]
+    extra = itertools.chain(
+      *self.instance_prompts(), self.class_prompts.values()
+    )
+    return ['', *(extra if trained else ()), *self.prompts()]
 
   def weights(self, name: str) -> str:
     """Fingerprint of a pre-trained network: its weights and configuration."""
@@ -191,23 +219,11 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   _check_crops(config, model)
   _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
-  subject = config.subject
-  photos = subjects.load(subject.photos, sizes, subject.crop)
-  _check_count(subject, len(photos[sizes[0]]))
-  identifier = _identifier(config, model.tokenizer)
-  model = _with_word(config, model, identifier)
+  subjects = subject_lib.load(config, model.tokenizer, sizes)
+  model = _with_word(config, model, subjects[0].identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
-  return Job(config, work, model, photos, identifier, samplers, mesh)
-
-
-def _check_count(subject, photos: int) -> None:
-  """Raises UserError if there are fewer photos than shall be learnt from."""
-  if subject.count > photos:
-    raise errors.UserError(
-      f"subject.count={subject.count}, but '{subject.photos}' has {photos} "
-      'photos; lower it, or take all with 0'
-    )
+  return Job(config, work, model, subjects, samplers, mesh)
 
 
 def _check_agreement(job: Job) -> None:
@@ -216,8 +232,8 @@ def _check_agreement(job: Job) -> None:
   parts = {
     'the workdir': job.work.look_at_mark(),
     'the config': config,
-    'the photos': job.photos,
-    'the identifier': job.identifier.text,
+    'the photos': [subject.photos for subject in job.subjects],
+    'the identifier': [subject.identifier.text for subject in job.subjects],
     'the prompts': job.texts(),
     'the noise': np.asarray(jax.random.bits(jax.random.key(config['seed']))),
     **{
@@ -298,33 +314,3 @@ def _with_word(
   ids = range(first, first + config.inversion.num_vectors)
   tokenizer = model.tokenizer.with_word(identifier.ids, ids)
   return dataclasses.replace(model, tokenizer=tokenizer)
-
-
-def _identifier(config, tokenizer) -> identifiers.Identifier:
-  subject = config.subject
-  if config.method == methods.PROMPT_ONLY:
-    return identifiers.Identifier('', ())
-  if subject.identifier:
-    return identifiers.verify(tokenizer, subject.identifier, subject.class_noun)
-  return find_identifiers(config, tokenizer, count=1)[0]
-
-
-def find_identifiers(
-  config, tokenizer, count: int
-) -> list[identifiers.Identifier]:
-  """The first `count` identifiers that the config's lookup finds."""
-  options = config.identifier
-  id_range = tuple(options.id_range)
-  if id_range == (0, 0):
-    embedded = len(tokenizer) < _T5_PIECES
-    id_range = vocabulary.RARE_ID_RANGE if embedded else _T5_RARE_IDS
-  return identifiers.find(
-    tokenizer,
-    seed=options.seed,
-    count=count,
-    id_range=id_range,
-    class_noun=config.subject.class_noun,
-    max_chars=options.max_chars,
-    num_tokens=tuple(options.num_tokens),
-    kind=options.kind,
-  )

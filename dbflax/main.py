@@ -34,7 +34,7 @@ Then, a step at a time:
 Options:
   --config=FILE[:VARIANT]   what to run: configs/dog.py, configs/teapot.py,
                             configs/test.py (small, untrained),
-                            configs/toybox.py,
+                            configs/toybox.py, configs/two_subjects.py,
                             configs/dreambooth.py:SUBJECT (the paper's data)
   --config.FIELD=VALUE      change a field, such as --config.stage_1.steps=500;
                             configs/default.py says what every field means

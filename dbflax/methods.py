@@ -10,6 +10,7 @@ Everything here is a function of the config.
 """
 
 import re
+from collections.abc import Sequence
 
 from dbflax import errors
 from dbflax.text import prompts
@@ -49,11 +50,28 @@ def subject(config, identifier: str) -> str:
   return _ARTICLE.sub('', config.subject.description.strip(), count=1)
 
 
-def fill(config, template: str, identifier: str) -> str:
-  """The prompt of a template: "a photo of a zk dog", or "… an orange dog"."""
+def class_prompts(config) -> dict[str, str]:
+  """Step → the prompt whose class images it draws; each prompt but once."""
+  nouns = [one['class_noun'] for one in (config.subject, *config.others)]
+  fill = config.prior.prompt.format
+  return class_steps([fill(class_noun=noun.strip()) for noun in nouns])
+
+
+def class_steps(prompts: Sequence[str]) -> dict[str, str]:
+  """`class_prompts`, given the prompt of each subject's class."""
+  different = dict.fromkeys(prompts)
+  names = ['prior', *(f'prior_{n}' for n in range(2, len(different) + 1))]
+  return dict(zip(names, different, strict=True))
+
+
+def fill(config, template: str, identifier: str, **others: str) -> str:
+  """The prompt of a template: "a photo of a zk dog", or "… an orange dog".
+
+  `others` are what further placeholders stand for, of further subjects.
+  """
   noun = config.subject.class_noun
   if config.method == DREAMBOOTH:
-    return prompts.fill(template, identifier, noun)
+    return prompts.fill(template, identifier, noun, **others)
   words = subject(config, identifier)
   if config.method == PROMPT_ONLY and words[0] in 'aeiou':
     template = _BEFORE.sub(r'\1n ', template)

@@ -36,7 +36,7 @@ def draw(root: pathlib.Path) -> Image.Image:
   if not tiles:
     raise errors.UserError(f"no samples in '{root}'; run --mode=run first")
   width = COLUMNS * (TILE + GAP) - GAP
-  photos = _photos(shown['photos'], width)
+  photos = _photos(shown['photos'], width, len(shown['subjects']))
   rows = -(-len(tiles) // COLUMNS)
   height = photos.height + rows * (TILE + LINE + GAP) - GAP
   sheet = Image.new('RGB', (width, height), 'white')
@@ -50,13 +50,16 @@ def draw(root: pathlib.Path) -> Image.Image:
   return sheet
 
 
-def _photos(paths: list[pathlib.Path], width: int) -> Image.Image:
+def _photos(
+  paths: list[pathlib.Path], width: int, subjects: int
+) -> Image.Image:
   """A row of the photos, and the words that lead to what was drawn."""
   side = min(TILE, (width + GAP) // len(paths) - GAP)
   row = Image.new('RGB', (width, side + 2 * LINE + GAP), 'white')
   for n, path in enumerate(paths):
     row.paste(_tile(path, side), (n * (side + GAP), 0))
-  words = f'{len(paths)} photos in; out, with one word bound to them:'
+  bound = 'one word bound to them' if subjects == 1 else 'a word bound to each'
+  words = f'{len(paths)} photos in; out, with {bound}:'
   _say(row, words, width // 2, side + LINE, _font([words], width))
   return row
 

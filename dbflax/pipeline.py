@@ -11,6 +11,7 @@ import functools
 import logging
 import pathlib
 import sys
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -33,11 +34,12 @@ from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import report as report_lib
 from dbflax import sample as sample_lib
+from dbflax import subject as subject_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
 from dbflax.text import prompts
-from dbflax.train import finetune, measure
+from dbflax.train import finetune, measure, tracking
 from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import diffusers, lora, vectors
 
@@ -62,7 +64,8 @@ def identifier(config, work: workdir_lib.Workdir) -> None:
   """Prints candidates for the identifier with their ids; writes nothing."""
   del work
   tokenizer = job_lib.open_cascade(config, stages=()).tokenizer
-  for found in job_lib.find_identifiers(config, tokenizer, count=10):
+  noun = config.subject.class_noun
+  for found in subject_lib.find_identifiers(config, tokenizer, 10, noun):
     pieces = ' '.join(tokenizer.piece(i) for i in found.ids)
     print(f'{found.text:12s} ids {list(found.ids)}  pieces {pieces}')
 
@@ -113,7 +116,7 @@ def draw(config, work: workdir_lib.Workdir) -> None:
 
   if sys.stdin.isatty():
     print(f'Prompts, one a line, such as: a photo of a {job.subject}')
-  draw_lib.answer(work.drawn, sys.stdin, one)
+  draw_lib.answer(work.drawn, sys.stdin, one, len(config.others))
 
 
 def evaluate(config, work: workdir_lib.Workdir) -> None:
@@ -194,24 +197,41 @@ def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
 
 def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
   """The job, with its class images drawn and all trained that is trained."""
+  tracking.check(config.log.wandb)
   job = _start(config, work)
   _draw_prior(job)
-  for name in methods.trained(config):
-    if name == methods.STEP:
-      invert.learn(job)
-    else:
-      _train(job, name)
+  options, about = config.log, config.to_dict()
+  with tracking.Tracker(
+    options.wandb, work.root, options.project, about
+  ) as tracker:
+    for name in methods.trained(config):
+      if name == methods.STEP:
+        invert.learn(job, tracker.of(name))
+      else:
+        _train(job, name, tracker.of(name))
   return job
 
 
 def _write_photos(job: job_lib.Job) -> None:
-  made_of = inputs.photos(job)
+  """Photos of the first subject, and a folder for each further one."""
 
   def build(folder):
-    for n, photo in enumerate(made_of['photos']):
-      images.save_png(folder / f'{n:02d}.png', images.to_uint8(photo))
+    for number, one in enumerate(job.subjects, 1):
+      at = folder if number == 1 else folder / f'subject_{number}'
+      *lower, largest = sorted(one.photos)
+      _write_pngs(at, images.to_uint8(one.photos[largest]))
+      for size in lower:
+        _write_pngs(at / str(size), images.to_uint8(one.photos[size]))
+      _write_pngs(at / 'framed', one.framed)
+      if any(one.captions):
+        disk.write_json(at / 'captions.json', one.captions)
 
-  job.work.step('photos', made_of, build)
+  job.work.step('photos', inputs.photos(job), build)
+
+
+def _write_pngs(folder: pathlib.Path, pictures) -> None:
+  for n, picture in enumerate(pictures):
+    images.save_png(folder / f'{n:02d}.png', picture)
 
 
 def _write_identifier(job: job_lib.Job) -> None:
@@ -225,34 +245,46 @@ def _draw_prior(job: job_lib.Job) -> None:
   if not job.uses_prior:
     _log.info('prior: not needed by this method, weight or choice of stages')
     return
+  for name in job.class_prompts:
+    draw = functools.partial(_draw_class, job, name)
+    job.step(name, inputs.prior(job, name), draw)
+
+
+def _draw_class(job: job_lib.Job, name: str, folder: pathlib.Path) -> None:
   options, stage = job.config.prior, job.model.stages['stage_1']
-
-  def build(folder):
-    text, null_text = job.embed([job.prior_prompt, ''])
-    sampling = cascade.Sampling(
-      options.sampler, options.steps, options.guidance_scale
-    )
-    prior_lib.draw(
-      folder,
-      cascade.make_sampler(stage, sampling, job.mesh),
-      job.load_params(stage.name),
-      text,
-      null_text,
-      seed=job.config.seed,
-      count=options.count,
-      batch=options.batch,
-    )
-
-  job.step('prior', inputs.prior(job), build)
+  text, null_text = job.embed([job.class_prompts[name], ''])
+  sampling = cascade.Sampling(
+    options.sampler, options.steps, options.guidance_scale
+  )
+  prior_lib.draw(
+    folder,
+    cascade.make_sampler(stage, sampling, job.mesh),
+    job.load_params(stage.name),
+    text,
+    null_text,
+    seed=job.config.seed,
+    count=options.count,
+    batch=options.batch,
+    stream=name,
+  )
 
 
 def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
   image, low = inputs.pair(job, name)
-  [text] = job.embed([job.instance_prompt])
-  return finetune.Examples(image, text, low)
+  return _examples(job, image, inputs.instance_prompts(job), low)
 
 
-def _train(job: job_lib.Job, name: str) -> None:
+def _examples(job, image, prompts, low=None) -> finetune.Examples:
+  """Images, each with its prompt."""
+  different = list(dict.fromkeys(prompts))
+  text = job.embed(different)
+  if len(different) == 1:
+    return finetune.Examples(image, text[0], low)
+  says = np.array([different.index(prompt) for prompt in prompts])
+  return finetune.Examples(image, text, low, says)
+
+
+def _train(job: job_lib.Job, name: str, track: Callable | None) -> None:
   """Fine-tunes one stage: <workdir>/<stage>/unet, and lora if that is trained.
 
   The U-Net is whole in any case, so that whatever comes next need not know.
@@ -276,6 +308,7 @@ def _train(job: job_lib.Job, name: str) -> None:
       sample=functools.partial(
         preview.draw, job, name, instance, null_text, folder
       ),
+      track=track,
     )
     diffusers.write_params(folder / 'unet', tuned.params, dtype=np.float32)
     if tuned.lora is not None:
@@ -285,9 +318,12 @@ def _train(job: job_lib.Job, name: str) -> None:
 
 
 def _class_examples(job: job_lib.Job) -> finetune.Prior:
-  drawn = prior_lib.load(job.work.prior, job.config.prior.count)
-  [text] = job.embed([job.prior_prompt])
-  return finetune.Prior(finetune.Examples(drawn, text), job.config.prior.weight)
+  """The images of every class, each with its class's prompt."""
+  count, prompts_of = job.config.prior.count, job.class_prompts
+  drawn = [prior_lib.load(job.work.root / name, count) for name in prompts_of]
+  said = np.repeat(list(prompts_of.values()), count).tolist()
+  examples = _examples(job, np.concatenate(drawn), said)
+  return finetune.Prior(examples, job.config.prior.weight)
 
 
 def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:
@@ -303,17 +339,20 @@ def _export(job: job_lib.Job) -> None:
   """The cascade that was trained, in the layout of diffusers."""
   config = job.config
   sampling = {name: job_lib.sampling(config, name) for name in job.model.stages}
-  learned, words = None, job.subject
+  learned, (words, *others) = None, job.words
   if config.method == methods.INVERSION:
     learned = job.work.stage(methods.STEP)
     count = config.inversion.num_vectors
     words = ' '.join(vectors.tokens(words, count))
   card = export_lib.card(
     words,
-    config.subject.photos,
-    prompts.fill_subject(config.sample.prompts[0], words, job.noun),
+    job.named_photos,
+    prompts.fill_subject(
+      config.sample.prompts[0], words, job.noun, **job.others
+    ),
     sampling,
     learned=learned is not None,
+    others=others,
   )
 
   def build(folder):
@@ -356,7 +395,7 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     )
   parts = ('photos', 'identifier', *methods.trained(config), 'samples')
   if methods.draws_prior(config):
-    parts += ('prior',)
+    parts += tuple(methods.class_prompts(config))
   made = {
     name: work.root / name / disk.MANIFEST
     for name in (*parts, 'evaluate')
@@ -371,9 +410,13 @@ def _summary(job: job_lib.Job) -> None:
   times = job_lib.read_times(work).items()
   spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
   means = 'now means' if trained else 'is all that was said of'
+  subjects = '\n'.join(
+    f"'{words}' {means} {one.section['photos']}."
+    for words, one in zip(job.words, job.subjects, strict=True)
+  )
   weights = ', '.join(str(work.stage(name)) for name in trained)
   print(f"""
-'{job.subject}' {means} {job.config.subject.photos}.
+{subjects}
   report   {work.report / 'index.html'}
   samples  {work.samples}
   weights  {weights or 'those of the cascade'}

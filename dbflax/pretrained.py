@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dbflax import cascade, errors, sharding
+from dbflax import cascade, disk, errors, sharding
+from dbflax.data import remote
 from dbflax.diffusion import scheduler as scheduler_lib
 from dbflax.models import unet as unet_lib
 from dbflax.text import t5
@@ -86,18 +87,21 @@ def resolve(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def _resolve(path, folders, wanted) -> pathlib.Path:
-  """A directory here, an embedded one, or a repository's local copy."""
+  """A directory here, an embedded one, or a local copy of a remote one."""
   name = str(path) or 'toybox'
   embedded = ASSETS / name
   if embedded.is_dir():
     return embedded
   if pathlib.Path(name).is_dir():
     return pathlib.Path(name)
+  if disk.is_url(name) and folders:
+    is_wanted = functools.partial(hub.is_wanted, folders=folders, wanted=wanted)
+    return remote.fetch(name, is_wanted)
   if hub.is_id(name) and folders:
     return hub.fetch(name, folders, wanted)
   raise errors.UserError(
     f'cascade.path {name!r} is not a directory; give a cascade directory, '
-    'owner/name of the Hugging Face hub, '
+    'its URL (gs://…), owner/name of the Hugging Face hub, '
     "'' for the embedded toybox or 'tiny' for the test cascade."
   )
 

@@ -15,12 +15,12 @@ def draw(
   count = job.config.sample.batch
   root = jax.random.key(job.config.seed)
   keys = rng.keys(root, 'preview', np.arange(count))
-  text = np.broadcast_to(examples.text, (count, *examples.text.shape))
+  index = np.arange(count) % max(1, len(examples.image))
+  text = examples.texts(index)
   if examples.low is None:
     drawn = job.samplers[name](params, text, null_text, keys)
     tiles = hosts.whole(drawn)
   else:
-    index = np.arange(count) % len(examples.low)
     low = examples.low[index]
     drawn = job.samplers[name](params, text, null_text, keys, low)
     scale = examples.image.shape[1] // low.shape[1]

@@ -35,6 +35,7 @@ def draw(
   seed: int,
   count: int,
   batch: int,
+  stream: str = 'prior',
 ) -> None:
   """Draws the class images that are not in `folder` yet.
 
@@ -45,6 +46,7 @@ def draw(
     text: embedding of the class prompt; null_text of the empty one.
     seed: root of the images' noise.
     count: how many there shall be; batch: how many are drawn at once.
+    stream: names the noise, so that two classes do not share it.
   """
   missing = hosts.from_first(lambda: _missing(folder, count))
   root = jax.random.key(seed)
@@ -55,7 +57,7 @@ def draw(
       chunk = missing[start : start + batch]
       # The last batch is filled up, so that there is one compiled shape.
       full = np.resize(np.array(chunk), batch)
-      keys = rng.keys(root, 'prior', full)
+      keys = rng.keys(root, stream, full)
       drawn = sampler(params, texts, null_text, keys)
       for n, image in hosts.own_rows(drawn):
         if n < len(chunk):

@@ -8,6 +8,7 @@ scores of other samples than its present ones.
 
 import json
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -76,19 +77,23 @@ def read(root: pathlib.Path) -> dict[str, Any]:
   command = config.pop('command', '')
   method = config.get('method', methods.DREAMBOOTH)
   trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
-  photos, prompts = _files(root / 'photos'), read_prompts(paths.samples)
+  subjects = [identifier, *identifier.get('others', ())]
+  words = [subject['subject'] for subject in subjects]
+  photos, prompts = _files(root / 'photos'), read_prompts(paths.samples, words)
+  strips = _strips(root / 'photos', words, config)
   scores = record.of_run(root)
   return {
     'method': method,
     'identifier': identifier,
-    'photos': photos,
-    'learnt': config.get('subject.count') or len(photos),
+    'subjects': subjects,
+    'photos': [path for one in strips for path in one['files']],
+    'strips': strips,
     'prompts': prompts,
     'scores': scores and _scores(scores),
     'nearest': _nearest(scores, paths.samples, photos, prompts)
     if scores
     else [],
-    'prior': _before(paths.prior, config, identifier['class_noun']),
+    'before': _before(root, config, [s['class_noun'] for s in subjects]),
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
     'stages': stages(root, trained.get(method, config.get('cascade.stages'))),
@@ -111,12 +116,53 @@ def _files(folder) -> list[pathlib.Path]:
   return sorted(folder.glob('*.png'))
 
 
-def read_prompts(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """[{'prompt': text, 'of_class', 'images': [{stage: file}, …]}, …]."""
+def _strips(root, words: Sequence[str], config) -> list[dict[str, Any]]:
+  """The photos of each subject that has some, and how many were learnt."""
+  first = config.get('subject.count', 0)
+  others = [one.get('count', first) for one in config.get('others', ())]
+  counts = dict(enumerate([first, *others], 1))
+  found = []
+  for number, subject in enumerate(words, 1):
+    folder = root if number == 1 else root / f'subject_{number}'
+    files = _files(folder)
+    found.append(
+      {
+        'subject': subject,
+        'files': files,
+        'captions': _json(folder / 'captions.json', [''] * len(files)),
+        'views': [_views(path) for path in files],
+        'learnt': counts.get(number) or len(files),
+      }
+    )
+  return [one for one in found if one['files']]
+
+
+def _views(photo: pathlib.Path) -> dict[str, pathlib.Path]:
+  """{what it is: file} of a photo: whole, and as each stage sees it."""
+  framed = photo.parent / 'framed' / photo.name
+  sizes = [path.name for path in photo.parent.glob('[0-9]*') if path.is_dir()]
+  lower = sorted(sizes, key=int, reverse=True)
+  found = {
+    'kept': framed,
+    'largest': photo,
+    **{f'{size} px': photo.parent / size / photo.name for size in lower},
+  }
+  return {name: path for name, path in found.items() if path.is_file()}
+
+
+def read_prompts(
+  folder: pathlib.Path, words: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+  """[{'prompt', 'parts', 'of_class', 'images': [{stage: file}, …]}, …].
+
+  Every second part of a prompt is one of `words`.
+  """
+  named = '|'.join(re.escape(word) for word in words if word)
   return [
     {
       'prompt': sample['prompt'],
-      'of_class': '{subject}' not in sample['template'],
+      'parts': re.split(f'({named})' if named else '$^', sample['prompt']),
+      'of_class': '{subject' not in sample['template'],
       'images': [
         {stage: folder / name for stage, name in sorted(image.items())}
         for image in sample['images']
@@ -163,19 +209,27 @@ def _nearest(content, folder, photos, prompts) -> list[dict[str, Any]]:
   ]
 
 
-def _before(folder, config, noun: str) -> dict[str, Any]:
-  """What the frozen cascade drew of the class."""
+def _before(root, config, nouns: Sequence[str]) -> list[dict[str, Any]]:
+  """What the frozen cascade drew of each class."""
   # An earlier run with other settings may have left more than this one used.
   has_prior = config.get('method', methods.DREAMBOOTH) == methods.DREAMBOOTH
-  has_prior = has_prior and config.get('prior.weight', 1)
-  found = _files(folder) if has_prior else []
+  if not (has_prior and config.get('prior.weight', 1)):
+    return []
   prompt = str(config.get('prior.prompt', ''))
-  return {
-    'images': spread(found, MAX_PRIOR),
-    'count': len(found),
-    'prompt': prompt.replace('{class_noun}', noun),
-    'how': _how(config, 'prior'),
-  }
+  steps = methods.class_steps(
+    [prompt.replace('{class_noun}', n) for n in nouns]
+  )
+  drawn = [(said, _files(root / step)) for step, said in steps.items()]
+  return [
+    {
+      'images': spread(files, MAX_PRIOR),
+      'count': len(files),
+      'prompt': said,
+      'how': _how(config, 'prior'),
+    }
+    for said, files in drawn
+    if files
+  ]
 
 
 def _after(prompts) -> list[dict[str, Any]]:

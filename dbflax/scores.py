@@ -132,7 +132,13 @@ def _pictures(
       f'{work.root} has no finished {missing} to score; run --mode=run first, '
       "or score another system's with --config.evaluate.images=FOLDER."
     )
-  return work.samples, *gathered.of_workdir(work.root)
+  groups, photos = gathered.of_workdir(work.root)
+  if not groups:
+    raise errors.UserError(
+      'every prompt names a further subject, and figures are of the first; '
+      "draw one of it alone, such as 'a {subject}' among sample.prompts."
+    )
+  return work.samples, groups, photos
 
 
 def _networks(config) -> list[features.Network]:
@@ -212,6 +218,11 @@ def _notes(config, task: _Task) -> list[str]:
     lines.append("LPIPS is left out: it needs pip install 'dbflax[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')
+  if config.others:
+    lines.append(
+      'Figures are of the first subject: prompts that name others, and their '
+      'photos, are left out.'
+    )
   foreign = not config.subject.photos.startswith('toybox:')
   if 'toybox' in config.evaluate.networks and foreign:
     lines.append(

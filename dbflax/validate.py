@@ -14,7 +14,7 @@ from dbflax.plan import hardware
 # import JAX; a test keeps the two equal.
 SAMPLERS = ('scheduler', 'ancestral', 'ddim', 'dpmpp_2m')
 KINDS = ('rare', 'word', 'random')
-CROPS = ('centre', 'pad')
+CROPS = ('centre', 'pad', 'box')
 METHODS = ('dreambooth', 'textual_inversion', 'prompt_only')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')
@@ -24,6 +24,8 @@ JOIN = ('auto', 'yes', 'no')
 WEIGHTINGS = ('simple', 'min_snr')
 # What a study says of a subject (configs/studies/common.py).
 SUBJECT = ('photos', 'class_noun')
+# What a run says of a further subject, beside these.
+OTHER = ('identifier', 'count', 'crop', 'captions')
 # A part of a pre-training (configs/toybox.py).
 PHASE = ('resolution', 'crop', 'batch', 'steps')
 
@@ -87,6 +89,13 @@ RULES = (
   ),
   Rule('subject.count', _at_least(0), '0 (all) or a number of photos'),
   _one_of('subject.crop', CROPS),
+  Rule(
+    'others',
+    lambda value: all(
+      {*SUBJECT} <= {*one} <= {*SUBJECT, *OTHER} for one in map(dict, value)
+    ),
+    f'dicts with {SUBJECT}, and of {OTHER} what shall differ',
+  ),
   _one_of('identifier.kind', KINDS),
   Rule(
     'identifier.id_range',
@@ -190,6 +199,9 @@ RULES = (
     f'dicts with {SUBJECT}, set in a config file',
   ),
   Rule('num_subjects', _at_least(0), '0 (all) or how many, from the first'),
+  Rule(
+    'log.project', lambda value: bool(value.strip()), 'the name of a project'
+  ),
   Rule('mesh.data', lambda value: value == -1 or value >= 1, '-1 or above 0'),
   Rule('mesh.fsdp', _at_least(1), 'at least 1'),
   _one_of('hosts.join', JOIN),
@@ -243,11 +255,13 @@ def check(config) -> None:
     _check_microbatches(name, fields)
   _check_hosts(fields)
   _check_method(fields)
+  _check_others(fields)
   if fields.get('plan.topology'):
     hardware.parse(fields['plan.topology'])
+  others = len(fields.get('others', ()))
   for path in ('sample.prompts', 'inversion.templates'):
     for prompt in fields.get(path, ()):
-      check_prompt(prompt, f'--config.{path}: ')
+      check_prompt(prompt, f'--config.{path}: ', others)
   if 'prior.prompt' in fields:
     _check_template(
       '--config.prior.prompt: ', fields['prior.prompt'], ('class_noun',)
@@ -312,6 +326,32 @@ def _check_microbatches(name: str, fields: dict) -> None:
     )
 
 
+def _check_others(fields: dict) -> None:
+  """Raises UserError if something of a further subject cannot be meant."""
+  others = fields.get('others', ())
+  if others and fields['method'] != 'dreambooth':
+    raise errors.UserError(
+      f'--config.others: method={fields["method"]!r} is for one subject; leave '
+      "it (), or take method='dreambooth'"
+    )
+  for number, one in enumerate(others):
+    for key, value in dict(one).items():
+      wanted = fields[f'subject.{key}']
+      rule = next((r for r in RULES if r.pattern == f'subject.{key}'), None)
+      if type(value) is not type(wanted) or (rule and not _passes(rule, value)):
+        kind = f'{type(wanted).__name__} such as {wanted!r}'
+        raise errors.UserError(
+          f'--config.others[{number}][{key!r}]={value!r}: must be '
+          f'{rule.requirement if rule else kind}'
+        )
+    noun = one['class_noun'].strip()
+    if not noun or noun == 'auto':
+      raise errors.UserError(
+        f"--config.others[{number}]['class_noun']={noun!r}: must name the "
+        "class, such as 'cat'"
+      )
+
+
 def _check_hosts(fields: dict) -> None:
   """Raises UserError if it is not clear which host this one is."""
   count, index = fields.get('hosts.count', 1), fields.get('hosts.index', 0)
@@ -335,12 +375,15 @@ def _passes(rule: Rule, value) -> bool:
     return False
 
 
-def check_prompt(prompt: str, where: str = '') -> None:
+def check_prompt(prompt: str, where: str = '', others: int = 0) -> None:
   """Raises UserError unless a prompt can be filled in.
 
-  `where` it stands begins the message, such as '--config.sample.prompts: '.
+  `where` it stands begins the message, such as '--config.sample.prompts: ';
+  `others` is how many subjects there are besides the first.
   """
-  _check_template(where, prompt, ('subject', 'class_noun'))
+  numbers = ('', *(f'_{n}' for n in range(2, others + 2)))
+  known = [f'{name}{n}' for n in numbers for name in ('subject', 'class_noun')]
+  _check_template(where, prompt, tuple(known))
 
 
 def _check_template(where: str, template: str, known: tuple[str, ...]) -> None:

@@ -3,7 +3,8 @@
     run.json       the config that owns the folder; run.lock is held by its run
     identifier/    the identifier and its token ids
     embeddings/    text embeddings of every prompt
-    prior/         class images, drawn by the frozen cascade
+    prior/         class images, drawn by the frozen cascade; with several
+                   classes, also prior_2/ …
     stage_1/ …     checkpoints and logs of each fine-tuned stage
     samples/       the subject in every prompt
     evaluate/      the figures of the paper (--mode=evaluate)
@@ -57,7 +58,16 @@ class Workdir:
       name: the config that must own it ('': any).
       command: the shell command of the run, for the record.
       relatives: folders of runs whose finished steps may be taken over.
+
+    Raises:
+      UserError: the folder is not a local one.
     """
+    if disk.is_url(str(root)):
+      raise errors.UserError(
+        f"workdir '{root}' is a URL, and a run needs a local folder to lock, "
+        'rename and resume in; give one, and copy it when the run is done, '
+        'such as with `gcloud storage rsync --recursive`'
+      )
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
     self.command = command

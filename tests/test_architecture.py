@@ -30,7 +30,7 @@ LAYERS = (
   ('train.step',),
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
-    *('export', 'scores', 'nouns', 'preview', 'invert', 'picture'),
+    *('export', 'scores', 'nouns', 'preview', 'invert', 'picture', 'subject'),
     *('draw', 'serve.*'),
   ),
   ('pipeline',),
@@ -79,6 +79,8 @@ OWNERS = {
   'torch': ('weights.pickled',),
   'tensorboardX': ('train.events',),
   'gradio': ('serve.page', 'serve.server'),
+  'wandb': ('train.tracking',),
+  'fsspec': ('data.remote',),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),

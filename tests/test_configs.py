@@ -10,7 +10,7 @@ from configs import toybox
 from dbflax import errors, main, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
-SUBJECTS = ('default', 'dog', 'teapot', 'test', 'dreambooth')
+SUBJECTS = ('default', 'dog', 'teapot', 'test', 'dreambooth', 'two_subjects')
 
 
 def configs():

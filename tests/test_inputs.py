@@ -1,7 +1,11 @@
+import shutil
+
+import numpy as np
 import pytest
 
 from configs import test as config_of_a_test
-from dbflax import errors, inputs, job, workdir
+from dbflax import disk, errors, inputs, job, workdir
+from dbflax.data import images
 
 
 def start(tmp_path, count):
@@ -18,9 +22,80 @@ def test_the_first_photos_are_learnt_from_and_all_are_shown(tmp_path):
     assert len(few[0]) == 2 and len(many[0]) == 5
     assert (few[0] == many[0][:2]).all()
   assert len(few[1]) == 2 and (few[1] == many[1][:2]).all()
-  assert len(inputs.photos(some)['photos']) == 5
+  assert len(inputs.photos(some)['photos'][64]) == 5
 
 
 def test_more_photos_than_there_are_cannot_be_learnt_from(tmp_path):
   with pytest.raises(errors.UserError, match=r'subject\.count=6.*has 5 photos'):
     start(tmp_path, 6)
+
+
+# --- Captions ----------------------------------------------------------------
+
+
+@pytest.fixture
+def captioned(tmp_path):
+  """captioned({name: caption}) → the job of three photos a, b, c."""
+
+  def make(captions, **fields):
+    folder = tmp_path / 'photos'
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, name in enumerate('abc'):
+      pixels = np.full((64, 64, 3), 50 * number, np.uint8)
+      images.save_png(folder / f'{name}.png', pixels)
+    for name, caption in captions.items():
+      (folder / f'{name}.txt').write_text(caption)
+    config = config_of_a_test.get_config()
+    config.subject.photos = str(folder)
+    config.subject.identifier = 'fhz'
+    config.update_from_flattened_dict(fields)
+    return job.start(config, workdir.Workdir(tmp_path / 'run'))
+
+  return make
+
+
+def test_photos_are_trained_with_their_captions(captioned):
+  made = captioned({'b': 'a {subject} asleep', 'c': 'fhz dog, sofa'})
+  prompts = ['a fhz dog', 'a fhz dog asleep', 'fhz dog, sofa']
+  assert inputs.instance_prompts(made) == prompts
+  assert set(prompts) <= set(made.texts())
+  first = captioned({'b': 'a {subject} asleep'}, **{'subject.count': 2})
+  assert inputs.instance_prompts(first) == prompts[:2]
+
+
+def test_captions_can_be_left_unread(captioned):
+  made = captioned({'b': 'a cat'}, **{'subject.captions': False})
+  assert inputs.instance_prompts(made) == ['a fhz dog'] * 3
+  with pytest.raises(errors.UserError, match=r"b\.png' names neither.*'fhz'"):
+    captioned({'b': 'a cat'})
+
+
+def test_a_baseline_reads_none(captioned):
+  made = captioned({'b': 'a cat'}, method='textual_inversion')
+  assert not any(made.subjects[0].captions)
+
+
+def test_a_caption_redoes_what_depends_on_it(captioned):
+  prints = lambda made: {
+    step: {key: disk.fingerprint(value) for key, value in of_step.items()}
+    for step, of_step in inputs.of_mode(made, 'run').items()
+  }
+
+  def redone(one, other, **fields):
+    one, other = (prints(captioned(said, **fields)) for said in (one, other))
+    return {
+      step: {key for key in one[step] | other[step]
+             if one[step].get(key) != other[step].get(key)}
+      for step in one
+      if one[step] != other[step]
+    }  # fmt: skip
+
+  stages = ('stage_1', 'stage_2', 'stage_3')
+  trained = {**dict.fromkeys(stages, {'prompt'}), 'samples': {'weights'}}
+  none, said, other = {}, {'b': 'a {subject} asleep'}, {'b': 'a wet {subject}'}
+  assert redone(none, said) == {'photos': {'captions'}, **trained}
+  assert redone(said, other) == {'photos': {'captions'}, **trained}
+  # It is what photos are trained with anyway.
+  assert redone(none, {'b': 'a {subject}'}) == {'photos': {'captions'}}
+  # A photo that is shown, but not learnt from.
+  assert redone(said, other, **{'subject.count': 1}) == {'photos': {'captions'}}

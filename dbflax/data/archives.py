@@ -10,6 +10,7 @@ import io
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dbflax import errors
 
@@ -21,8 +22,22 @@ _CLASS = ('pythonClassName', 'python_class_name')
 _OPAQUE = ('json', 'type')
 
 
-def photos(source: str) -> list[tuple[io.BytesIO, str]]:
-  """(encoded image, its name for messages) of 'tfds:NAME/CONFIG:SPLIT'.
+class Encoded(NamedTuple):
+  """A photo.
+
+  Attributes:
+    file: the image file.
+    name: what messages call it.
+    caption: UTF-8; b'' without one.
+  """
+
+  file: io.BytesIO
+  name: str
+  caption: bytes
+
+
+def photos(source: str) -> list[Encoded]:
+  """The photos of 'tfds:NAME/CONFIG:SPLIT', and their captions.
 
   Args:
     source: NAME is that of a data set, or the path of its folder.
@@ -51,12 +66,13 @@ def photos(source: str) -> list[tuple[io.BytesIO, str]]:
   if not encoded:
     raise errors.UserError(f"'{source}' is empty; give a split with photos")
   return [
-    (io.BytesIO(image), f'{source}#{index}')
-    for index, image in enumerate(encoded)
+    Encoded(io.BytesIO(image), f'{source}#{index}', caption)
+    for index, (image, caption) in enumerate(encoded)
   ]
 
 
-def _read(name: str, split: str) -> list[bytes]:
+def _read(name: str, split: str) -> list[tuple[bytes, bytes]]:
+  """(image, caption) of every example; the feature `caption` may be missing."""
   # Imported late: TFDS takes a second, and most subjects are folders.
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.utils import file_utils
@@ -76,7 +92,7 @@ def _read(name: str, split: str) -> list[bytes]:
   examples = builder.as_data_source(
     split=split, decoders={'image': tfds.decode.SkipDecoding()}
   )
-  return [bytes(example['image']) for example in examples]
+  return [(bytes(e['image']), bytes(e.get('caption', b''))) for e in examples]
 
 
 def _check_features(path: pathlib.Path) -> None:

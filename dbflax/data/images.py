@@ -5,9 +5,11 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 """
 
 import functools
+import os
 import pathlib
 import struct
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -28,7 +30,7 @@ _FORMATS = (
   *('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM'),
   *('AVIF', 'HEIF'),
 )
-CROPS = ('centre', 'pad')
+CROPS = ('centre', 'pad', 'box')
 # What Pillow's decoders raise on files that are damaged or no image.
 _DECODE_ERRORS = (
   *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError),
@@ -77,6 +79,7 @@ def load(source, name: str = '') -> np.ndarray:
     UserError: unreadable, truncated, not an image, or over MAX_PIXELS.
   """
   name = name or str(source)
+  _check_is_file(source, name)
   try:
     with warnings.catch_warnings():
       # Pillow warns about size on its own; `_check_size` refuses earlier.
@@ -96,6 +99,13 @@ def load(source, name: str = '') -> np.ndarray:
       f"cannot read '{name}': {' '.join(str(error).split())}; "
       'replace or remove it'
     ) from error
+
+
+def _check_is_file(source, name: str) -> None:
+  """Raises UserError for a path of something else; a pipe would never end."""
+  is_path = isinstance(source, (str, pathlib.Path))
+  if is_path and os.path.exists(source) and not os.path.isfile(source):
+    raise errors.UserError(f"'{name}' is no file; replace or remove it")
 
 
 @functools.cache
@@ -128,27 +138,67 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
   return np.asarray(image.convert('RGB'))
 
 
-def square(image: np.ndarray, crop: str = 'centre') -> np.ndarray:
-  """Makes [H, W, 3] square.
+class Square(NamedTuple):
+  """What is kept of an image, in its pixels; it may reach over the borders."""
+
+  top: int
+  left: int
+  side: int
+
+
+# Left, top, right and bottom border, in pixels; right and bottom lie outside.
+Box = tuple[int, int, int, int]
+
+
+def kept(height: int, width: int, crop: str, box: Box | None = None) -> Square:
+  """Which square of an image is kept.
 
   Args:
-    image: uint8 [H, W, 3].
-    crop: 'centre' keeps the middle of the longer side; 'pad' keeps the whole
-      image and repeats the border pixels along the shorter side.
-
-  Returns:
-    uint8 [s, s, 3], s the shorter side ('centre') or the longer one ('pad').
+    height, width: of the image.
+    crop: 'centre' keeps the middle of the longer side; 'pad' all of it; 'box'
+      the smallest square that holds `box`, with the box in its middle, or
+      moved so that it lies within the image, as far as that is large enough.
+    box: of the subject; only for 'box'.
   """
   if crop not in CROPS:
     raise ValueError(f'crop {crop!r} is none of {CROPS}')
-  height, width = image.shape[:2]
-  if crop == 'pad':
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
-    return np.pad(image, margins, mode='edge')
-  side = min(height, width)
-  top, left = (height - side) // 2, (width - side) // 2
+  if crop != 'box':
+    side = max(height, width) if crop == 'pad' else min(height, width)
+    return Square(_middle(height, side), _middle(width, side), side)
+  left, top, right, bottom = box
+  side = max(right - left, bottom - top)
+  return Square(
+    _around(top, bottom, height, side), _around(left, right, width, side), side
+  )
+
+
+def _middle(length: int, side: int) -> int:
+  """Where `side` pixels start in the middle of `length`; below 0 if more."""
+  return (length - side) // 2 if side <= length else -((side - length) // 2)
+
+
+def _around(start: int, end: int, length: int, side: int) -> int:
+  """Where `side` pixels start around those from `start` to `end`."""
+  if side > length:
+    return _middle(length, side)
+  return min(max((start + end - side) // 2, 0), length - side)
+
+
+def square(
+  image: np.ndarray, crop: str = 'centre', box: Box | None = None
+) -> np.ndarray:
+  """Makes uint8 [H, W, 3] the square [s, s, 3] that `kept` says.
+
+  Beyond its borders border pixels are repeated.
+  """
+  top, left, side = kept(*image.shape[:2], crop, box)
+  margins = [
+    (max(0, -start), max(0, start + side - length))
+    for start, length in zip((top, left), image.shape[:2], strict=True)
+  ]
+  if any(map(any, margins)):
+    image = np.pad(image, (*margins, (0, 0)), mode='edge')
+  top, left = max(0, top), max(0, left)
   return image[top : top + side, left : left + side]
 
 

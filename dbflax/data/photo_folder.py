@@ -7,23 +7,25 @@ name under which dbflax, or anything else that speaks TFDS, finds them:
 
   python -m dbflax.main --config=configs/dog.py --config.subject.photos=…
 
+Captions beside the photos (`data.captions`) become a feature of that name.
 Array records and PNGs need no TensorFlow, neither to write nor to read.
 """
 
 import io
+import pathlib
 import sys
 
 import tensorflow_datasets as tfds
 from PIL import Image
 
 from dbflax import errors
-from dbflax.data import images
+from dbflax.data import captions, images
 
 
 class PhotoFolder(tfds.core.GeneratorBasedBuilder):
-  """Photos of one subject: `image` (PNG) and `name` (of the file)."""
+  """Photos of one subject: `image` (PNG), `name` (of the file), `caption`."""
 
-  VERSION = tfds.core.Version('1.0.0')
+  VERSION = tfds.core.Version('1.1.0')
 
   def __init__(self, *, photos='', **kwargs):
     """`photos` is the folder to read; only preparing the data needs it."""
@@ -40,6 +42,8 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
             shape=(None, None, 3), encoding_format='png'
           ),
           'name': tfds.features.Text(),
+          # '' without one.
+          'caption': tfds.features.Text(),
         }
       ),
       # In the order of the files.
@@ -51,17 +55,23 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
     return {'train': self._generate_examples()}
 
   def _generate_examples(self):
-    for number, path in enumerate(images.list_photos(self._photos)):
+    folder = pathlib.Path(self._photos).expanduser()
+    photos = images.list_photos(folder)
+    texts = captions.of_folder(folder, photos)
+    for number, (path, text) in enumerate(zip(photos, texts, strict=True)):
       png = io.BytesIO()
       Image.fromarray(images.load(path)).save(png, format='PNG')
       # TFDS encodes arrays with TensorFlow, but takes files as they are.
       png.seek(0)
-      yield number, {'image': png, 'name': path.name}
+      yield number, {'image': png, 'name': path.name, 'caption': text}
 
 
 def prepare(photos, data_dir) -> str:
   """Writes the data set and returns its name for config.subject.photos."""
-  images.list_photos(photos)  # A wrong folder must leave nothing behind.
+  # What is wrong with the folder must leave nothing behind.
+  captions.of_folder(
+    pathlib.Path(photos).expanduser(), images.list_photos(photos)
+  )
   builder = PhotoFolder(photos=photos, data_dir=data_dir)
   builder.download_and_prepare()
   return f'tfds:{builder.data_path}:train'

@@ -2,17 +2,34 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 import dbflax
-from dbflax import errors
-from dbflax.data import archives, images
+from dbflax import disk, errors
+from dbflax.data import archives, boxes, captions, framing, images, remote
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
 # A smaller photo shows nothing to learn; it is likely an icon or a mistake.
 MIN_SIDE = 32
+
+
+class Photo(NamedTuple):
+  """A photo as it was taken.
+
+  Attributes:
+    image: uint8 [H, W, 3].
+    name: what messages call it.
+    caption: what is said of it (`data.captions`); '' is nothing.
+    box: around the subject (`data.boxes`); only where crop is 'box'.
+  """
+
+  image: np.ndarray
+  name: str
+  caption: str = ''
+  box: images.Box | None = None
 
 
 def load(
@@ -23,12 +40,12 @@ def load(
   """Reads the photos of a subject.
 
   Args:
-    source: a folder of image files; 'tfds:NAME/CONFIG:SPLIT', a prepared TFDS
-      data set with a feature `image` (NAME may be the path of its folder);
-      'toybox:NAME', an embedded subject; or 'toybox:CLASS/SEED', one that is
-      drawn now.
+    source: a folder of image files, or its URL, such as gs://bucket/rex;
+      'tfds:NAME/CONFIG:SPLIT', a prepared TFDS data set with a feature `image`
+      (NAME may be the path of its folder); 'toybox:NAME', an embedded subject;
+      or 'toybox:CLASS/SEED', one that is drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
-    crop: how photos become square, see `images.square`.
+    crop: how photos become square, see `images.kept`.
 
   Returns:
     {resolution: float32 [N, resolution, resolution, 3] in [-1, 1]}. All
@@ -37,8 +54,15 @@ def load(
   Raises:
     UserError: no photos there, or one that is unreadable or too small.
   """
-  photos = _photos(source, max(resolutions))
-  squares = [images.square(photo, crop) for photo in photos]
+  photos = read(source, max(resolutions), with_boxes=crop == 'box')
+  return cut(photos, resolutions, crop)
+
+
+def cut(
+  photos: Sequence[Photo], resolutions: Sequence[int], crop: str
+) -> dict[int, np.ndarray]:
+  """What `load` returns, of photos that have been read."""
+  squares = [images.square(photo.image, crop, photo.box) for photo in photos]
   return {
     resolution: np.stack(
       [images.to_float(images.resize(photo, resolution)) for photo in squares]
@@ -47,34 +71,95 @@ def load(
   }
 
 
-def _photos(source: str, resolution: int) -> list[np.ndarray]:
-  """uint8 [H, W, 3] of every photo of `source`, each of its own size.
+def framed(photos: Sequence[Photo], crop: str) -> list[np.ndarray]:
+  """The whole photos with what is kept outlined; none if all is."""
+  shapes = [photo.image.shape[:2] for photo in photos]
+  places = [
+    images.kept(*shape, crop, photo.box)
+    for shape, photo in zip(shapes, photos, strict=True)
+  ]
+  if shapes == [(place.side, place.side) for place in places]:
+    return []
+  return [
+    framing.draw(photo.image, place)
+    for photo, place in zip(photos, places, strict=True)
+  ]
 
-  What is drawn now is drawn at `resolution`.
+
+def read(
+  source: str,
+  resolution: int,
+  *,
+  with_captions: bool = False,
+  with_boxes: bool = False,
+) -> list[Photo]:
+  """The photos of `source` (see `load`), each of its own size.
+
+  What is drawn now is drawn at `resolution`. Captions are those of a folder, or
+  the feature `caption` of a data set; boxes are a folder's alone.
+
+  Raises:
+    UserError: as `load`; or a caption or box that is none.
   """
+  if with_boxes and source.startswith(('toybox:', 'tfds:')):
+    raise errors.UserError(
+      f"subject.crop='box' needs a {boxes.NAME} in a folder of photos, and "
+      f"'{source}' is none; take 'centre' or 'pad'"
+    )
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)
   if source.startswith('tfds:'):
-    named_files = archives.photos(source)
-  else:
-    folder = _embedded(source) if source.startswith('toybox:') else source
-    named_files = [(path, str(path)) for path in images.list_photos(folder)]
-  return [read(file, name) for file, name in named_files]
+    return [
+      read_one(file, name, caption if with_captions else b'')
+      for file, name, caption in archives.photos(source)
+    ]
+  folder = _folder(source)
+  paths = images.list_photos(folder)
+  said = (
+    captions.of_folder(folder, paths) if with_captions else [''] * len(paths)
+  )
+  around = boxes.of_folder(folder, paths) if with_boxes else [None] * len(paths)
+  return [_of_folder(*one) for one in zip(paths, said, around, strict=True)]
 
 
-def read(file, name: str) -> np.ndarray:
-  """uint8 [H, W, 3] of one photo (a path, or an open file).
+def _of_folder(path: pathlib.Path, caption: str, box) -> Photo:
+  photo = read_one(path, str(path))
+  if box:
+    boxes.check(box, *photo.image.shape[:2], str(path), MIN_SIDE)
+  return photo._replace(caption=caption, box=box)
+
+
+def read_one(file, name: str, caption: bytes = b'') -> Photo:
+  """One photo (a path, or an open file), uncut.
 
   Raises:
     UserError: it is unreadable, too large or too small; it is called `name`.
   """
-  photo = images.load(file, name)
-  if min(photo.shape[:2]) < MIN_SIDE:
+  image = images.load(file, name)
+  if min(image.shape[:2]) < MIN_SIDE:
     raise errors.UserError(
-      f"'{name}' has {photo.shape[1]} x {photo.shape[0]} pixels; photos "
+      f"'{name}' has {image.shape[1]} x {image.shape[0]} pixels; photos "
       f'need at least {MIN_SIDE} a side: replace or remove it'
     )
-  return photo
+  said = captions.decode(caption, name) if caption else ''
+  return Photo(image, name, said)
+
+
+def _folder(source: str) -> pathlib.Path:
+  """The folder of a source that is one; a copy, if it is remote."""
+  if source.startswith('toybox:'):
+    return _embedded(source)
+  if disk.is_url(source):
+    return remote.fetch(source, _is_of_photos)
+  return pathlib.Path(source).expanduser()
+
+
+def _is_of_photos(name: str) -> bool:
+  """Whether a file of a folder is read: photos, captions and boxes."""
+  path = pathlib.PurePosixPath(name)
+  endings = (*images.SUFFIXES, captions.SUFFIX)
+  known = path.suffix.lower() in endings or name == boxes.NAME
+  return len(path.parts) == 1 and known
 
 
 def _embedded(source: str) -> pathlib.Path:
@@ -90,10 +175,11 @@ def _embedded(source: str) -> pathlib.Path:
   return EMBEDDED / name
 
 
-def _drawn(source: str, resolution: int) -> list[np.ndarray]:
+def _drawn(source: str, resolution: int) -> list[Photo]:
   """The photos of 'toybox:CLASS/SEED'."""
   # Imported late: drawing takes JAX, and other subjects do not.
   from dbflax.toybox import subjects
 
   subject = subjects.named(source.removeprefix('toybox:'))
-  return [*subjects.photos(subject, resolution)]
+  drawn = subjects.photos(subject, resolution)
+  return [Photo(image, f'{source}#{n}') for n, image in enumerate(drawn)]

@@ -70,7 +70,8 @@ def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
   """What samples.json lists: of every image, the largest that was drawn.
 
   Methods name the subject in words of their own. The judge reads the template,
-  with the class noun for all of them.
+  with the class noun for all of them. Prompts that name further subjects of the
+  run are left out: photos and figures are of the first.
   """
   entries = json.loads((samples / 'samples.json').read_text())
   pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
@@ -81,7 +82,13 @@ def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
       tuple(map(pick, entry['images'])),
     )
     for entry in entries
+    if not names_others(entry['template'])
   ]
+
+
+def names_others(template: str) -> bool:
+  """Whether it is about a further subject, as '{subject_2}' is."""
+  return '{subject_' in template or '{class_noun_' in template
 
 
 def of_folder(

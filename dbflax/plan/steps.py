@@ -94,8 +94,9 @@ def _text(config, model, flat) -> Step:
     args += (_floats(config.inversion.num_vectors, encoder.d_model),)
   program = Program('encode', run, args, batch=embed.BATCH, share=flat.size)
   # The empty prompt; the photos' and the class images' where these are trained.
-  texts = 3 if config.method == methods.DREAMBOOTH else 1
-  texts += len(config.sample.prompts)
+  texts = 1 + len(config.sample.prompts)
+  if config.method == methods.DREAMBOOTH:
+    texts += 1 + len(config.others) + len(methods.class_prompts(config))
   resident = {'weights': memory.per_device(params)}
   count = -(-texts // embed.BATCH)
   return Step('text', count, (program,), resident, flat.size)
@@ -117,6 +118,7 @@ def _class_images(config, model, mesh) -> Step:
     config, model, 'stage_1', mesh, sampling, batch=options.batch
   )
   count = -(-options.count // options.batch)
+  count *= len(methods.class_prompts(config))
   return _drawing('class images', count, program, mesh)
 
 

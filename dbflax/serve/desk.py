@@ -226,7 +226,9 @@ class Desk:
       UserError: there is no model, or the prompt cannot be drawn.
     """
     return self.model.draw(
-      self.jobs.command(self._finished(), 'draw'), template
+      self.jobs.command(self._finished(), 'draw'),
+      template,
+      len(self._defaults['others']),
     )
 
   def export(self) -> None:

@@ -25,12 +25,15 @@ class Model:
     self._process, self._command = None, None
     self._mutex = threading.Lock()
 
-  def draw(self, command: Sequence[str], template: str) -> pathlib.Path:
+  def draw(
+    self, command: Sequence[str], template: str, others: int = 0
+  ) -> pathlib.Path:
     """Draws a prompt, and returns the folder of its pictures.
 
     Args:
       command: the run's, in --mode=draw.
       template: as in `sample.prompts`.
+      others: how many subjects the run has besides the first.
 
     Raises:
       UserError: it cannot be drawn.
@@ -38,7 +41,7 @@ class Model:
     template = ' '.join(template.split())  # A line is a prompt.
     if not template:
       raise errors.UserError('no prompt; type what to draw')
-    draw.check(template)
+    draw.check(template, others)
     with self._mutex:
       self._start(command)
       return self._ask(template)

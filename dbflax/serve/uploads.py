@@ -1,6 +1,6 @@
 """Photos that were dropped on the page: counted, checked, kept.
 
-A photo is taken only if a run would take it: `subjects.read` checks its kind,
+A photo is taken only if a run would: `subjects.read_one` checks its kind,
 its pixels (before a single one is decoded) and that it is whole. It gets a name
 of our own; its bytes stay as they are.
 """
@@ -77,7 +77,7 @@ def _check(path: pathlib.Path, name: str, limits: Limits) -> str:
       f"'{name}' has {size / 1e6:.3g} MB, more than the {limits.megabytes:g} "
       'allowed; scale it down, or raise --config.serve.max_megabytes'
     )
-  subjects.read(path, name)
+  subjects.read_one(path, name)
   return suffix
 
 

@@ -254,23 +254,25 @@ def subject(identifier: str, class_noun: str) -> str:
   return f'{identifier.strip()} {class_noun.strip()}'.strip()
 
 
-def fill(template: str, identifier: str, class_noun: str) -> str:
+def fill(template: str, identifier: str, class_noun: str, **others: str) -> str:
   """The prompt of `template`, for example "a zk dog in the snow".
+
+  `others` are what further placeholders stand for.
 
   Raises:
     UserError: a brace of the template is unknown.
   """
   named = subject(identifier, class_noun)
-  return fill_subject(template, named, class_noun.strip())
+  return fill_subject(template, named, class_noun.strip(), **others)
 
 
-def fill_subject(template: str, subject: str, noun: str) -> str:
+def fill_subject(template: str, subject: str, noun: str, **others: str) -> str:
   """The prompt of `template`, whatever words stand for the subject.
 
   Raises:
     UserError: a brace of the template is unknown.
   """
-  values = {'subject': subject, 'class_noun': noun}
+  values = {'subject': subject, 'class_noun': noun, **others}
   try:
     return template.format_map(values)
   except (KeyError, ValueError, IndexError) as error:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from dbflax import cascade, checkpoints, errors, rng, sharding
 from dbflax.data import batches
@@ -25,14 +25,23 @@ from dbflax.train import state as state_lib
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-  """Images that share one prompt.
+  """Images with their prompts.
 
-  image: [N, R, R, 3]; low: [N, r, r, 3] for super-resolution; text: [L, D].
+  image: [N, R, R, 3]; low: [N, r, r, 3] for super-resolution. text: [L, D] of
+  the prompt that all share; or of T prompts [T, L, D], and then `says`, [N], is
+  which of them each image has.
   """
 
   image: Float[np.ndarray, 'N R R 3']
-  text: Float[Array, 'L D']
+  text: Float[Array, 'L D'] | Float[Array, 'T L D']
   low: Float[np.ndarray, 'N r r 3'] | None = None
+  says: Int[np.ndarray, ' N'] | None = None
+
+  def texts(self, index: Int[np.ndarray, ' B']) -> Float[Array, 'B L D']:
+    """The prompts of some of the images."""
+    if self.says is None:
+      return np.broadcast_to(self.text, (len(index), *self.text.shape))
+    return self.text[self.says[index]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +97,7 @@ def batch(
   corner = generator.integers(0, image.shape[1] - crop + 1, (size, 2))
   cut = lambda a, c: a[c[0] : c[0] + crop, c[1] : c[1] + crop]
   image = np.stack([cut(a, c) for a, c in zip(image, corner, strict=True)])
-  text = np.broadcast_to(examples.text, (size, *examples.text.shape))
+  text = examples.texts(index)
   if low is None:
     return step.Batch(image, text)
   return step.Batch(image, text, low, corner.astype(np.int32))
@@ -107,20 +116,21 @@ def run(
   fingerprint: str,
   mesh: jax.sharding.Mesh,
   sample: Callable | None = None,
+  track: Callable | None = None,
 ) -> Tuned:
   """Fine-tunes a stage.
 
   Args:
     stage: what is trained; params: its pre-trained parameters.
     hyper: the config's section of this stage.
-    instance: the photos.
-    prior: the class images, or None to train without prior preservation.
+    instance: the photos; prior: the class images, or None to train without.
     null_text: embedding of the empty prompt.
     seed: root of all randomness of the run.
-    folder: gets `checkpoints/` and logs; resumed from, if there.
-    fingerprint: names the inputs, so that no foreign checkpoint is resumed.
+    folder: gets `checkpoints/` and logs; resumed from, if there, and if
+      `fingerprint` names the inputs that it was made of.
     mesh: the devices.
-    sample: called as sample(params, steps done) every hyper.sample_every.
+    sample: called as sample(params, steps done) every hyper.sample_every;
+      track as track(step, **metrics) after every step.
 
   Raises:
     UserError: the config asks for a part or a LoRA that the network lacks, or
@@ -135,11 +145,10 @@ def run(
   )
   state, shardings = _start(trainable, hyper, tx, saved, mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
-  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
-  update = _update(
-    (stage, objective_of(hyper), *args), draw, instance, prior, null_text, seed
-  )
+  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
+  args = (stage, objective_of(hyper), *args)
+  update = _update(args, draw, instance, prior, null_text, seed)
   state = loop.run(
     stage.name,
     state,
@@ -149,6 +158,7 @@ def run(
     log_path=folder / 'metrics.jsonl',
     images=hyper.batch * (2 if prior else 1),
     sample=sample and (lambda s, n: sample(_merge(complete, s, mesh), n)),
+    track=track,
   )
   saved.close()
   lora = adaptation.lora(state_lib.best_params(state))

@@ -180,6 +180,7 @@ def run(
   fingerprint: str,
   mesh: jax.sharding.Mesh,
   sample: Callable | None = None,
+  track: Callable | None = None,
 ) -> Float[np.ndarray, 'V D']:
   """Learns the vectors.
 
@@ -194,6 +195,7 @@ def run(
     fingerprint: names the inputs, so that no foreign checkpoint is resumed.
     mesh: the devices, on which `frozen` lies.
     sample: called as sample(vectors, steps done) every hyper.sample_every.
+    track: called as track(step, **metrics) after every step.
 
   Raises:
     UserError: the loss is not finite.
@@ -219,6 +221,7 @@ def run(
     log_path=folder / 'metrics.jsonl',
     images=hyper.batch,
     sample=sample and (lambda s, done: sample(s.params[NAME], done)),
+    track=track,
   )
   saved.close()
   return hosts.whole(state.params[NAME])

@@ -40,6 +40,7 @@ def run(
   images: int = 0,
   sample_every: int = 0,
   sample: Callable[[state_lib.State, int], None] | None = None,
+  track: Callable[..., None] | None = None,
 ) -> state_lib.State:
   """Runs from the state's step to `steps`, and leaves a checkpoint there.
 
@@ -47,7 +48,7 @@ def run(
   never), and where somebody asks to stop. A step whose loss or gradient is not
   finite leaves the parameters as they were (`step`); so many as `max_skipped`
   may be. The bar says how many of the `images` of each step are learned from in
-  a second (0: it does not).
+  a second (0: it does not). `track(step, **metrics)` gets what the log gets.
 
   Raises:
     UserError: on one more, with the parts of its loss.
@@ -56,18 +57,10 @@ def run(
   start = int(state.step)
   is_late = _timer(checkpoint_minutes)
   with (
-    MetricsLog(log_path, name, start, max_skipped) as log,
+    MetricsLog(log_path, name, start, max_skipped, track) as log,
     stop.deferred() as asked,
   ):
-    bar = tqdm.tqdm(
-      range(start, steps),
-      name,
-      initial=start,
-      total=steps,
-      unit='step',
-      mininterval=1,
-      disable=not hosts.is_first(),
-    )
+    bar = _bar(name, start, steps)
     for step in bar:
       state, metrics = update(state, step)
       shown = log.add(step, metrics)
@@ -86,6 +79,18 @@ def run(
       if sample and sample_every and (done % sample_every == 0):
         sample(state, done)
   return state
+
+
+def _bar(name: str, start: int, steps: int) -> tqdm.tqdm:
+  return tqdm.tqdm(
+    range(start, steps),
+    name,
+    initial=start,
+    total=steps,
+    unit='step',
+    mininterval=1,
+    disable=not hosts.is_first(),
+  )
 
 
 def _speed(bar: tqdm.tqdm, images: int) -> str:
@@ -121,9 +126,15 @@ class MetricsLog:
   """
 
   def __init__(
-    self, path: pathlib.Path, name: str, start: int, max_skipped: int = 0
+    self,
+    path: pathlib.Path,
+    name: str,
+    start: int,
+    max_skipped: int = 0,
+    track: Callable[..., None] | None = None,
   ):
     self._name, self._pending, self._shown = name, None, ''
+    self._track = track or (lambda step, **metrics: None)
     # All hosts have the same metrics; one writes them down.
     path = path if hosts.is_first() else pathlib.Path(os.devnull)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +175,7 @@ class MetricsLog:
     self._file.write(json.dumps({'step': step, **values}) + '\n')
     self._file.flush()
     self._events.add(step, **values)
+    self._track(step, **values)
     self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
     if not _is_finite(values):
       self._skip(step)

@@ -4,6 +4,7 @@ A source is a directory or `owner/name[@revision]`. What was fetched once is
 found again without a network (huggingface_hub's cache, HF_HUB_OFFLINE).
 """
 
+import fnmatch
 import pathlib
 import re
 from collections.abc import Sequence
@@ -45,8 +46,7 @@ def fetch(
       repository,
       revision=revision,
       allow_patterns=[p for name in folders for p in _patterns(name, wanted)],
-      # The plain kind has no dot before its ending; variants have.
-      ignore_patterns=[] if wanted.variant else ['*.*.safetensors', '*.*.bin'],
+      ignore_patterns=_ignored(wanted),
     )
   except hub_errors.GatedRepoError as e:
     raise errors.UserError(
@@ -60,6 +60,20 @@ def fetch(
       'revision and the network.'
     ) from e
   return pathlib.Path(folder)
+
+
+def is_wanted(
+  file: str, folders: Sequence[str], wanted: files.Format = files.PLAIN
+) -> bool:
+  """Whether `fetch` would fetch a file, by its path in the repository."""
+  matches = lambda pattern: fnmatch.fnmatchcase(file, pattern)
+  kept = any(matches(p) for name in folders for p in _patterns(name, wanted))
+  return kept and not any(map(matches, _ignored(wanted)))
+
+
+def _ignored(wanted: files.Format) -> list[str]:
+  # The plain kind has no dot before its ending; variants have.
+  return [] if wanted.variant else ['*.*.safetensors', '*.*.bin']
 
 
 def _patterns(folder: str, wanted: files.Format) -> list[str]:

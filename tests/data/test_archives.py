@@ -163,7 +163,7 @@ def test_nor_that_of_one_where_tfds_keeps_its_own(packed, evil, monkeypatch):
   # Found by its files alone: TFDS does not know a builder of that name.
   os.rename(root / 'photo_folder', root / 'anything')
   edit(
-    root / 'anything/1.0.0/dataset_info.json',
+    root / 'anything' / packed.name / 'dataset_info.json',
     lambda info: info.update(name='anything'),
   )
   with pytest.raises(errors.UserError, match='do not trust'):

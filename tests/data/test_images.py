@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, name):
   with pytest.raises(errors.UserError, match=name) as caught:
     images.load(path)
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused_at_once(tmp_path, make):
+  make(tmp_path / 'a.png')
+  with pytest.raises(errors.UserError, match=r"a\.png' is no file"):
+    images.load(tmp_path / 'a.png')
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def test_a_tfds_data_set_equals_the_folder_it_was_made_of(photos, tmp_path):
   np.testing.assert_array_equal(from_folder, from_tfds)
 
 
-@pytest.mark.parametrize('crop', images.CROPS)
+@pytest.mark.parametrize('crop', ['centre', 'pad'])
 def test_square_photos_are_never_distorted(tmp_path, crop):
   # A square drawn on a wide photo stays a square, whichever way it is cut.
   image = np.zeros((60, 120, 3), np.uint8)

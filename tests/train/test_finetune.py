@@ -1,5 +1,7 @@
 """Batches of photos: crops, mirrorings and order, without a network."""
 
+import dataclasses
+
 import numpy as np
 
 from dbflax.train import finetune
@@ -37,6 +39,21 @@ def test_a_crop_is_cut_at_its_corner_of_the_image_beside_its_low_image():
     np.testing.assert_array_equal(
       batch.low[:, 0, 0, 0], batch.image[:, 0, 0, 0]
     )
+
+
+def test_an_image_keeps_its_own_prompt():
+  examples = _examples()
+  text = np.arange(2 * 3 * 2).reshape(2, 3, 2).astype(np.float32)
+  says = np.array([0, 1, 1, 0, 1])
+  mixed = dataclasses.replace(examples, text=text, says=says)
+  for number in range(5):
+    drawn = finetune.batch(mixed, 'a', seed=0, number=number, size=4, crop=6)
+    photo = drawn.image[:, 0, 0, 0].astype(int)
+    np.testing.assert_array_equal(drawn.text, text[says[photo]])
+    # Prompts change nothing else of a batch.
+    same = finetune.batch(examples, 'a', seed=0, number=number, size=4, crop=6)
+    np.testing.assert_array_equal(drawn.image, same.image)
+    np.testing.assert_array_equal(drawn.low, same.low)
 
 
 def test_no_crop_is_the_whole_image():
