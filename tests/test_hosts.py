@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dbflax import hosts
+from dbflax import disk, hosts
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = f'--config={ROOT / "configs/test.py"}'
@@ -189,6 +189,128 @@ def wait_for(path, processes, seconds):
     assert time.monotonic() < end, f'no {path}'
     assert all(process.poll() is None for process in processes), 'one ended'
     time.sleep(0.05)
+
+
+def stopped(processes, asked, timeout):
+  """What two hosts print until they have ended, as they were asked to."""
+  begin = time.monotonic()
+  for n in asked:
+    processes[n].send_signal(signal.SIGTERM)
+  ends = finish(processes, timeout=300)
+  for code, output in ends:
+    assert code == 128 + signal.SIGTERM, output
+    assert 'Traceback' not in output, output
+  assert time.monotonic() - begin < timeout
+  return [output for _, output in ends]
+
+
+@pytest.mark.parametrize(
+  ('place', 'asked'),
+  [
+    ('training', [1]),
+    *(
+      pytest.param(place, asked, marks=pytest.mark.slow)
+      for place in ('training', 'elsewhere')
+      for asked in ([0], [1], [0, 1])
+      if (place, asked) != ('training', [1])
+    ),
+  ],
+)
+def test_whoever_is_asked_all_stop(tmp_path, place, asked):
+  """In training after the same step, saved; else at once, whoever waits."""
+  command, at = 'tests/stopped_hosts.py', address()
+  processes = start(
+    [[command, at, str(n), str(tmp_path), place] for n in range(2)], 1
+  )
+  there = 'in_5' if place == 'training' else 'waits'
+  for n in range(2):
+    wait_for(tmp_path / f'{n}.{there}', processes, seconds=120)
+  stopped(processes, asked, timeout=30)
+  saved = [
+    [path.suffix for path in tmp_path.glob(f'{n}.[0-9]*')] for n in range(2)
+  ]
+  assert saved[0] == saved[1]
+  assert len(saved[0]) == (place == 'training')
+
+
+# Enough of everything for a signal to come in the midst of it.
+LONG = (
+  *('cascade.stages=("stage_1","stage_2")', 'prior.count=12'),
+  *('stage_1.steps=90', 'stage_1.checkpoint_every=30'),
+  *('sample.images_per_prompt=4', 'sample.batch=2'),
+)
+# As soon as one more of these is there, these hosts get the signal.
+DISTURBED = (
+  ('prior/*.png', signal.SIGKILL, [1]),
+  ('prior/*.png', signal.SIGTERM, [0]),
+  ('prior/*.png', signal.SIGKILL, [0]),
+  ('stage_1/checkpoints/30', signal.SIGTERM, [1]),
+  ('stage_1/checkpoints/60', signal.SIGTERM, [0, 1]),
+  ('samples/stage_1/*.png', signal.SIGKILL, [0]),
+  ('samples/stage_1/*.png', signal.SIGTERM, [1]),
+  ('samples/stage_2/*.png', signal.SIGKILL, [1]),
+  ('samples/stage_2/*.png', signal.SIGTERM, [0, 1]),
+)
+
+
+@pytest.mark.slow
+def test_hosts_that_are_killed_or_stopped_anywhere_change_nothing(tmp_path):
+  """Started again each time, they end in the bytes of undisturbed ones."""
+  for code, output in finish(run(tmp_path / 'whole', 2, *LONG), timeout=1800):
+    assert code == 0, output
+  folder = tmp_path / 'run'
+  for place, number, asked in DISTURBED:
+    before = {path: path.stat().st_mtime_ns for path in folder.glob(place)}
+    processes = run(folder, 2, *LONG)
+    wait_for_new(folder, place, before, processes)
+    if number == signal.SIGKILL:
+      lose(processes, asked)
+    else:
+      stopped(processes, asked, timeout=30)
+      if place.startswith('stage_1'):
+        assert_saved_at_once(folder / 'stage_1/checkpoints', int(place[-2:]))
+  for code, output in finish(run(folder, 2, *LONG), timeout=1800):
+    assert code == 0, output
+  assert results(folder) == results(tmp_path / 'whole')
+
+
+def wait_for_new(folder, place, before, processes):
+  """Until a file of this pattern is there that was not, or is another."""
+  end = time.monotonic() + 900
+  is_new = lambda path: before.get(path) != path.stat().st_mtime_ns
+  while not any(map(is_new, folder.glob(place))):
+    assert time.monotonic() < end, f'no new {place}'
+    for process in processes:
+      assert process.poll() is None, process.communicate()[0]
+    time.sleep(0.01)
+
+
+def lose(processes, killed):
+  """Kills one of two hosts; the other ends with an error within a minute."""
+  begin = time.monotonic()
+  for n in killed:
+    processes[n].send_signal(signal.SIGKILL)
+  ends = finish(processes, timeout=300)
+  assert time.monotonic() - begin < 60
+  for n, (code, output) in enumerate(ends):
+    assert code == -signal.SIGKILL if n in killed else code != 0, output
+
+
+def assert_saved_at_once(folder, step):
+  """The newest checkpoint is of the step that they were in, and whole."""
+  newest = max(int(path.name) for path in folder.glob('[0-9]*'))
+  assert step < newest < step + 30
+  assert disk.damage(folder / str(newest)) == ''
+
+
+def results(folder):
+  """Relative path → bytes of what a run is for."""
+  endings = ('.png', '.safetensors', '.npy', '.jsonl', '.dbflax')
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in folder.rglob('*')
+    if path.suffix in endings
+  }
 
 
 @pytest.mark.slow

@@ -44,10 +44,11 @@ def run(
   """Runs from the state's step to `steps`, and leaves a checkpoint there.
 
   Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
-  never), and where somebody asks to stop. A step whose loss or gradient is not
-  finite leaves the parameters as they were (`step`); so many as `max_skipped`
-  may be. The bar says how many of the `images` of each step are learned from in
-  a second (0: it does not).
+  never), and where somebody asks to stop. A resumed run draws the sample of its
+  first state again: it may have been killed in between. A step whose loss or
+  gradient is not finite leaves the parameters as they were (`step`); so many as
+  `max_skipped` may be. The bar says how many of the `images` of each step are
+  learned from in a second (0: it does not).
 
   Raises:
     UserError: on one more, with the parts of its loss.
@@ -55,10 +56,13 @@ def run(
   """
   start = int(state.step)
   is_late = _timer(checkpoint_minutes)
+  is_sampled = lambda done: sample and sample_every and done % sample_every == 0
   with (
     MetricsLog(log_path, name, start, max_skipped) as log,
     stop.deferred() as asked,
   ):
+    if start and is_sampled(start):
+      sample(state, start)
     bar = tqdm.tqdm(
       range(start, steps),
       name,
@@ -73,18 +77,21 @@ def run(
       shown = log.add(step, metrics)
       bar.set_postfix_str(_speed(bar, images) + shown, refresh=False)
       done = step + 1
-      stops = asked.check(done)
+      stops = asked.check()
       if (
         stops or done == steps or done % checkpoint_every == 0 or is_late(done)
       ):
         log.drain()
         checkpoints.save(done, state)
-      if stops and done < steps:
-        checkpoints.wait()
-        asked.obey()
+      if stops:
+        break
       checkpoints.poll()
-      if sample and sample_every and (done % sample_every == 0):
+      if is_sampled(done):
         sample(state, done)
+    if asked.settle():
+      checkpoints.wait()
+      hosts.wait('the last checkpoint is whole')
+      asked.obey()
   return state
 
 
@@ -135,9 +142,9 @@ class MetricsLog:
     )
     path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._file = path.open('a')
-    self._events = events_lib.Events(
-      path.with_name(events_lib.NAME) if hosts.is_first() else path, lines
-    )
+    # What a writer of events flushes to must be a file.
+    at = path.with_name(events_lib.NAME)
+    self._events = events_lib.Events(at, lines) if hosts.is_first() else None
 
   def __enter__(self):
     return self
@@ -146,7 +153,8 @@ class MetricsLog:
     if kind is None:
       self.drain()
     self._file.close()
-    self._events.close()
+    if self._events:
+      self._events.close()
 
   def add(self, step: int, metrics: dict) -> str:
     """Takes a step's metrics; returns the newest known, for the bar."""
@@ -163,7 +171,8 @@ class MetricsLog:
     values = {k: float(v) for k, v in jax.device_get(metrics).items()}
     self._file.write(json.dumps({'step': step, **values}) + '\n')
     self._file.flush()
-    self._events.add(step, **values)
+    if self._events:
+      self._events.add(step, **values)
     self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
     if not _is_finite(values):
       self._skip(step)
