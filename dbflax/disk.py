@@ -9,9 +9,13 @@ import hashlib
 import json
 import os
 import pathlib
+import stat
 from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
+
+from dbflax import errors
 
 MANIFEST = 'manifest.json'
 STARTED = 'started.json'
@@ -55,9 +59,49 @@ def _path_fingerprint(path: pathlib.Path):
   return file_fingerprint(path)
 
 
+# What there may be in place of a file; to read it could take for ever.
+_KINDS = {
+  stat.S_IFIFO: 'a pipe',
+  stat.S_IFSOCK: 'a socket',
+  stat.S_IFCHR: 'a device',
+  stat.S_IFBLK: 'a device',
+  stat.S_IFDIR: 'a folder',
+}
+
+
+def check_file(path) -> None:
+  """Raises UserError if something is there that is no file.
+
+  For libraries that open files themselves; all else is read by `open_file`.
+  """
+  mode = os.stat(path).st_mode
+  if not stat.S_ISREG(mode):
+    kind = _KINDS.get(stat.S_IFMT(mode), 'something else')
+    raise errors.UserError(
+      f"'{path}' is {kind}, where a file should be; remove or replace it."
+    )
+
+
+def open_file(path) -> BinaryIO:
+  """A file, open for reading.
+
+  Raises:
+    UserError: it is no file.
+    OSError: it is missing, or may not be read.
+  """
+  check_file(path)
+  return open(path, 'rb')
+
+
+def read(path) -> bytes:
+  """What is in a file; raises what `open_file` does."""
+  with open_file(path) as file:
+    return file.read()
+
+
 def file_fingerprint(path) -> str:
   """sha256 (hex) of the content of a file."""
-  with open(path, 'rb') as file:
+  with open_file(path) as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
@@ -73,7 +117,7 @@ def atomic_path(path) -> Iterator[pathlib.Path]:
   partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
   try:
     yield partial
-    with open(partial, 'rb') as file:
+    with open_file(partial) as file:
       os.fsync(file.fileno())
     os.replace(partial, path)
   except BaseException:
@@ -93,10 +137,17 @@ def write_json(path, value) -> None:
 
 
 def read_json(path):
-  """The object in a JSON file; None if it is missing or unreadable."""
+  """The object in a JSON file; None if it is missing, or holds none.
+
+  Raises:
+    UserError: it is no file.
+    OSError: it may not be read.
+  """
   try:
-    content = json.loads(path.read_bytes())
-  except (OSError, ValueError, RecursionError):
+    content = json.loads(read(path))
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except (ValueError, RecursionError):
     return None
   return content if isinstance(content, dict) else None
 

@@ -178,7 +178,7 @@ def _file_fingerprint(path: pathlib.Path) -> str:
 def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
   """Seconds that each step took when it last ran."""
   path = work.root / 'times.json'
-  return json.loads(path.read_text()) if path.exists() else {}
+  return json.loads(disk.read(path)) if path.exists() else {}
 
 
 def start(config, work: workdir_lib.Workdir) -> Job:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dbflax import errors, methods, workdir
+from dbflax import disk, errors, methods, workdir
 from dbflax.evaluate import record
 from dbflax.pages import charts, page
 
@@ -102,7 +102,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
 
 def _json(path, default):
   """The value in a JSON file, or `default` without one."""
-  return json.loads(path.read_bytes()) if path.is_file() else default
+  return json.loads(disk.read(path)) if path.exists() else default
 
 
 def _files(folder) -> list[pathlib.Path]:

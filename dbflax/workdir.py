@@ -146,7 +146,7 @@ class Workdir:
     mark = self.root / f'.mark{disk.PARTIAL}'
     content = secrets.token_hex(16)
     hosts.from_first(lambda: disk.atomic_write(mark, content.encode()))
-    seen = mark.read_text() if mark.exists() else ''
+    seen = disk.read(mark).decode() if mark.exists() else ''
     hosts.wait('the mark was looked at')
     hosts.from_first(mark.unlink)
     return seen
@@ -159,13 +159,16 @@ class Workdir:
     if self._lock_file:
       return
     path = self.root / 'run.lock'
+    if path.exists():
+      disk.check_file(path)
     file = path.open('a+')
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+      who = disk.read(path).decode(errors='replace').strip()
       raise errors.InUse(
-        f"workdir '{self.root}' is in use by {path.read_text().strip()}; wait "
-        'for it, stop it, or give another --workdir'
+        f"workdir '{self.root}' is in use by {who}; wait for it, stop it, or "
+        'give another --workdir'
       ) from error
     except OSError as error:
       _log.warning('no lock on %s, its file system has none: %s', path, error)

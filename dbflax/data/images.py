@@ -4,6 +4,7 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 [-1, 1] inside (`to_float`, `to_uint8`).
 """
 
+import contextlib
 import functools
 import pathlib
 import struct
@@ -81,7 +82,8 @@ def load(source, name: str = '') -> np.ndarray:
     with warnings.catch_warnings():
       # Pillow warns about size on its own; `_check_size` refuses earlier.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(source, formats=_formats()) as image:
+      with _open(source) as file:
+        image = Image.open(file, formats=_formats())
         _check_size(image.size, name)
         return _to_rgb(ImageOps.exif_transpose(image))
   except Image.DecompressionBombError as error:
@@ -96,6 +98,13 @@ def load(source, name: str = '') -> np.ndarray:
       f"cannot read '{name}': {' '.join(str(error).split())}; "
       'replace or remove it'
     ) from error
+
+
+def _open(source):
+  """A context with an open file; one that was given is not closed after it."""
+  if hasattr(source, 'read'):
+    return contextlib.nullcontext(source)
+  return disk.open_file(source)
 
 
 @functools.cache

@@ -60,7 +60,7 @@ def unfinished(root: pathlib.Path) -> str:
 
 def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:
   """(samples, photos) of a finished run; photos are uint8 [H, W, 3]."""
-  who = json.loads((root / 'identifier/identifier.json').read_text())
+  who = json.loads(disk.read(root / 'identifier/identifier.json'))
   subject = Subject(who['text'], who['class_noun'])
   photos = images.list_photos(root / 'photos')
   return of_run(root / 'samples', subject), [*map(images.load, photos)]
@@ -72,7 +72,7 @@ def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
   Methods name the subject in words of their own. The judge reads the template,
   with the class noun for all of them.
   """
-  entries = json.loads((samples / 'samples.json').read_text())
+  entries = json.loads(disk.read(samples / 'samples.json'))
   pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
   return [
     Group(

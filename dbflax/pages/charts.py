@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib import figure as figure_lib
 from matplotlib import ticker
 
+from dbflax import disk
+
 # At most so many points of a curve are drawn.
 MAX_POINTS = 1000
 # matplotlib knows no CSS colours: it draws with these, which are then replaced
@@ -25,9 +27,10 @@ COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
 
 def read_log(path: pathlib.Path) -> list[dict[str, float]]:
   """The lines of a metrics log; one cut by a kill is left out."""
-  if not path.is_file():
+  if not path.exists():
     return []
-  return [json.loads(line) for line in path.read_text().split('\n')[:-1]]
+  lines = disk.read(path).decode().split('\n')[:-1]
+  return [json.loads(line) for line in lines]
 
 
 def curve(log, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

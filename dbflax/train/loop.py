@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors, hosts, sharding, stop
+from dbflax import disk, errors, hosts, sharding, stop
 from dbflax.train import events as events_lib
 from dbflax.train import state as state_lib
 
@@ -63,15 +63,7 @@ def run(
   ):
     if start and is_sampled(start):
       sample(state, start)
-    bar = tqdm.tqdm(
-      range(start, steps),
-      name,
-      initial=start,
-      total=steps,
-      unit='step',
-      mininterval=1,
-      disable=not hosts.is_first(),
-    )
+    bar = _bar(name, start, steps)
     for step in bar:
       state, metrics = update(state, step)
       shown = log.add(step, metrics)
@@ -93,6 +85,19 @@ def run(
       hosts.wait('the last checkpoint is whole')
       asked.obey()
   return state
+
+
+def _bar(name: str, start: int, steps: int) -> tqdm.tqdm:
+  """The steps that there are left; the first host shows them."""
+  return tqdm.tqdm(
+    range(start, steps),
+    name,
+    initial=start,
+    total=steps,
+    unit='step',
+    mininterval=1,
+    disable=not hosts.is_first(),
+  )
 
 
 def _speed(bar: tqdm.tqdm, images: int) -> str:
@@ -197,7 +202,7 @@ def read(path: pathlib.Path) -> list[dict]:
   """The metrics that a log holds; a line cut by a kill is left out."""
   if not path.exists():
     return []
-  lines = path.read_text().split('\n')[:-1]
+  lines = disk.read(path).decode().split('\n')[:-1]
   return [json.loads(line) for line in lines]
 
 
