@@ -260,8 +260,7 @@ def test_hosts_that_are_killed_or_stopped_anywhere_change_nothing(
   """Started again each time, they end in the bytes of undisturbed ones."""
   monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'xla'))
   monkeypatch.setenv('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-  for code, output in finish(run(tmp_path / 'whole', 2, *LONG), timeout=1800):
-    assert code == 0, output
+  assert_finished(run(tmp_path / 'whole', 2, *LONG))
   folder = tmp_path / 'run'
   for place, number, asked in DISTURBED:
     before = {path: path.stat().st_mtime_ns for path in folder.glob(place)}
@@ -273,9 +272,13 @@ def test_hosts_that_are_killed_or_stopped_anywhere_change_nothing(
       stopped(processes, asked, timeout=30)
       if place.startswith('stage_1'):
         assert_saved_at_once(folder / 'stage_1/checkpoints', int(place[-2:]))
-  for code, output in finish(run(folder, 2, *LONG), timeout=1800):
-    assert code == 0, output
+  assert_finished(run(folder, 2, *LONG))
   assert results(folder) == results(tmp_path / 'whole')
+
+
+def assert_finished(processes):
+  ends = finish(processes, timeout=1800)
+  assert [code for code, _ in ends] == [0, 0], [text for _, text in ends]
 
 
 def wait_for_new(folder, place, before, processes):

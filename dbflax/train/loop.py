@@ -137,19 +137,18 @@ class MetricsLog:
   ):
     self._name, self._pending, self._shown = name, None, ''
     # All hosts have the same metrics; one writes them down.
-    path = path if hosts.is_first() else pathlib.Path(os.devnull)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A resumed run forgets what the killed one logged past its checkpoint.
-    lines = [line for line in read(path) if line['step'] < start]
-    # Only the first host's log has lines.
+    writes, lines = hosts.is_first(), []
+    if writes:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      # A resumed run forgets what the killed one logged past its checkpoint.
+      lines = [line for line in read(path) if line['step'] < start]
+      path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._left = max_skipped - hosts.from_first(
       lambda: sum(not _is_finite(line) for line in lines)
     )
-    path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
-    self._file = path.open('a')
-    # What a writer of events flushes to must be a file.
+    self._file = (path if writes else pathlib.Path(os.devnull)).open('a')
     at = path.with_name(events_lib.NAME)
-    self._events = events_lib.Events(at, lines) if hosts.is_first() else None
+    self._events = events_lib.Events(at, lines) if writes else None
 
   def __enter__(self):
     return self
