@@ -7,6 +7,7 @@ manifest is there, and both are known by their sha256.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import stat
@@ -16,6 +17,8 @@ from typing import BinaryIO
 import numpy as np
 
 from dbflax import errors
+
+_log = logging.getLogger(__name__)
 
 MANIFEST = 'manifest.json'
 STARTED = 'started.json'
@@ -152,6 +155,33 @@ def read_json(path):
   return content if isinstance(content, dict) else None
 
 
+def read_log(path) -> list[dict]:
+  """The objects of a file of JSON lines, each with a 'step'; [] without one.
+
+  A last line that was cut by a kill is left out. So is all from one on that was
+  damaged, with a warning.
+  """
+  if not path.exists():
+    return []
+  found = []
+  for number, line in enumerate(read(path).split(b'\n')[:-1], 1):
+    entry = _log_entry(line)
+    if entry is None:
+      _log.warning('%s is damaged in line %d and not used on', path, number)
+      break
+    found.append(entry)
+  return found
+
+
+def _log_entry(line: bytes) -> dict | None:
+  try:
+    entry = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  is_one = isinstance(entry, dict) and isinstance(entry.get('step'), int)
+  return entry if is_one else None
+
+
 def damage(folder: pathlib.Path) -> str:
   """What of a folder is not as its manifest says, in words; '' if all is."""
   manifest = read_json(folder / MANIFEST)
@@ -162,11 +192,14 @@ def damage(folder: pathlib.Path) -> str:
     return 'its files are not known'
   for name, entry in found.items():
     path = folder / name
+    if pathlib.Path(name).is_absolute() or '..' in pathlib.Path(name).parts:
+      return f'{name} lies elsewhere'
     if not path.is_file():
       return f'{name} is missing'
     # The size first: it spares reading most damaged files.
     size = path.stat().st_size
-    if entry[:1] != [size] or entry != [size, file_fingerprint(path)]:
+    is_known = isinstance(entry, list) and entry[:1] == [size]
+    if not is_known or entry != [size, file_fingerprint(path)]:
       return f'{name} was altered'
   return ''
 

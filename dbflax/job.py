@@ -7,7 +7,6 @@ This is where configs stop: below are arrays and plain values.
 
 import dataclasses
 import functools
-import json
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -177,8 +176,8 @@ def _file_fingerprint(path: pathlib.Path) -> str:
 
 def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
   """Seconds that each step took when it last ran."""
-  path = work.root / 'times.json'
-  return json.loads(disk.read(path)) if path.exists() else {}
+  found = disk.read_json(work.root / 'times.json') or {}
+  return {k: v for k, v in found.items() if isinstance(v, (int, float))}
 
 
 def start(config, work: workdir_lib.Workdir) -> Job:

@@ -102,6 +102,8 @@ def export(config, work: workdir_lib.Workdir) -> None:
 
 def report(config, work: workdir_lib.Workdir) -> None:
   """Writes the report of a finished run again."""
+  for step in (*_parts(config), 'evaluate'):
+    work.check_whole(step)
   _report(config, work)
   print(f'Report: {work.report / "index.html"}')
 
@@ -322,16 +324,19 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
-  parts = ('photos', 'identifier', *methods.trained(config), 'samples')
-  if methods.draws_prior(config):
-    parts += ('prior',)
   made = {
     name: work.root / name / disk.MANIFEST
-    for name in (*parts, 'evaluate')
+    for name in (*_parts(config), 'evaluate')
     if _is_done(work, name)
   }
   made['config'] = work.root / 'config.json'
   work.step('report', made, lambda folder: report_lib.write(folder, work.root))
+
+
+def _parts(config) -> tuple[str, ...]:
+  """The steps that a report shows."""
+  prior = ('prior',) if methods.draws_prior(config) else ()
+  return ('photos', 'identifier', *methods.trained(config), 'samples', *prior)
 
 
 def _is_done(work: workdir_lib.Workdir, step: str) -> bool:

@@ -101,8 +101,19 @@ def read(root: pathlib.Path) -> dict[str, Any]:
 
 
 def _json(path, default):
-  """The value in a JSON file, or `default` without one."""
-  return json.loads(disk.read(path)) if path.exists() else default
+  """The object in a JSON file, or `default` without one.
+
+  Raises:
+    UserError: it holds something else.
+  """
+  if not path.exists():
+    return default
+  try:
+    return json.loads(disk.read(path))
+  except ValueError as error:
+    raise errors.UserError(
+      f"'{path}' is damaged ({error}); --mode=run writes it again"
+    ) from error
 
 
 def _files(folder) -> list[pathlib.Path]:
@@ -208,7 +219,7 @@ def _stages(root, names) -> list[Stage]:
 
 
 def _stage(folder) -> Stage:
-  log = charts.read_log(folder / 'metrics.jsonl')
+  log = disk.read_log(folder / 'metrics.jsonl')
   lines = {label: charts.curve(log, key) for key, label, _ in CURVES}
   colours = {label: colour for _, label, colour in CURVES}
   lines = {label: line for label, line in lines.items() if len(line[0])}

@@ -99,7 +99,7 @@ class Workdir:
     Writes nothing, so it can come before all other checks.
     """
     name = name or self.name
-    owner = (disk.read_json(self.run_file) or {}).get('name', name)
+    owner = self._owner() or name
     if name and owner != name:
       raise errors.UserError(
         f"workdir '{self.root}' was made by config '{owner}', not '{name}'; "
@@ -110,6 +110,16 @@ class Workdir:
       existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
       raise self._not_writable(f"'{existing}' is not a writable folder")
+
+  def _owner(self) -> str:
+    """The config that made the folder; '' if none did."""
+    found = disk.read_json(self.run_file)
+    if found is None and self.run_file.exists():
+      raise errors.UserError(
+        f"'{self.run_file}' is damaged, so nobody knows which config made the "
+        'folder; if it was yours, remove that file'
+      )
+    return (found or {}).get('name', '')
 
   def own(self, name: str = '') -> None:
     """Creates the folder for the config `name`, or confirms that it owns it.
@@ -236,6 +246,14 @@ class Workdir:
         hosts.wait(f'{name} is built')
       hosts.from_first(finish)
     return folder
+
+  def check_whole(self, name: str) -> None:
+    """Raises UserError if a step that was finished is not as it was then."""
+    reason = disk.damage(self.root / name)
+    if (self.root / name / disk.MANIFEST).exists() and reason:
+      raise errors.UserError(
+        f"'{self.root / name}' is damaged: {reason}; --mode=run makes it again"
+      )
 
   def state(self, name: str, inputs: Mapping[str, Any]) -> str:
     """`DONE`, or what `step` would do and why; nothing is touched.

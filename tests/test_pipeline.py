@@ -13,7 +13,7 @@ from dbflax import cascade, disk, main, pretrained
 from dbflax import inputs as inputs_lib
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
-from dbflax.train import loop, step
+from dbflax.train import step
 
 pytestmark = pytest.mark.usefixtures('compilation_cache')
 
@@ -71,10 +71,10 @@ def test_run_leaves_every_result(finished):
 
 
 def test_instance_and_prior_losses_are_logged_apart(finished):
-  base = loop.read(finished / 'stage_1/metrics.jsonl')
+  base = disk.read_log(finished / 'stage_1/metrics.jsonl')
   assert [line['step'] for line in base] == [0, 1, 2, 3]
   assert all({'instance_loss', 'prior_loss'} <= set(line) for line in base)
-  above = loop.read(finished / 'stage_2/metrics.jsonl')
+  above = disk.read_log(finished / 'stage_2/metrics.jsonl')
   assert all('prior_loss' not in line for line in above)
 
 
@@ -196,8 +196,8 @@ def test_killed_training_resumes_exactly(finished, tmp_path, monkeypatch):
   resumed, first = weights(tmp_path / 'a'), weights(finished)
   for name, tensor in first.items():
     np.testing.assert_array_equal(resumed[name], tensor, err_msg=name)
-  log = loop.read(tmp_path / 'a/stage_1/metrics.jsonl')
-  assert log == loop.read(finished / 'stage_1/metrics.jsonl')
+  log = disk.read_log(tmp_path / 'a/stage_1/metrics.jsonl')
+  assert log == disk.read_log(finished / 'stage_1/metrics.jsonl')
 
 
 def test_class_images_follow_prompt_and_weights(finished, tmp_path):
@@ -270,7 +270,7 @@ def test_without_prior_weight_no_class_images(tmp_path):
   options = ('prior.weight=0.0', 'cascade.stages=("stage_1",)')
   assert call('train', tmp_path / 'a', *options) == 0
   assert not (tmp_path / 'a/prior').exists()
-  log = loop.read(tmp_path / 'a/stage_1/metrics.jsonl')
+  log = disk.read_log(tmp_path / 'a/stage_1/metrics.jsonl')
   assert all('prior_loss' not in line for line in log)
 
 

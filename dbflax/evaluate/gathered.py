@@ -52,10 +52,11 @@ class Group(NamedTuple):
 
 
 def unfinished(root: pathlib.Path) -> str:
-  """The first step of a run that is missing for `of_workdir`; '' if none."""
-  steps = ('identifier', 'photos', 'samples')
-  missing = [s for s in steps if not (root / s / disk.MANIFEST).exists()]
-  return missing[0] if missing else ''
+  """Which step `of_workdir` could not use, and why; '' if it can use all."""
+  for step in ('identifier', 'photos', 'samples'):
+    if reason := disk.damage(root / step):
+      return f'{step} ({reason})'
+  return ''
 
 
 def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:

@@ -1,17 +1,13 @@
 """Losses over the steps of a training, as inline SVG."""
 
 import io
-import json
 import math
-import pathlib
 
 import markupsafe
 import matplotlib
 import numpy as np
 from matplotlib import figure as figure_lib
 from matplotlib import ticker
-
-from dbflax import disk
 
 # At most so many points of a curve are drawn.
 MAX_POINTS = 1000
@@ -23,14 +19,6 @@ _PLACEHOLDERS = {
   '#030303': 'var(--prior)',
 }
 COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
-
-
-def read_log(path: pathlib.Path) -> list[dict[str, float]]:
-  """The lines of a metrics log; one cut by a kill is left out."""
-  if not path.exists():
-    return []
-  lines = disk.read(path).decode().split('\n')[:-1]
-  return [json.loads(line) for line in lines]
 
 
 def curve(log, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

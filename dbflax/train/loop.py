@@ -141,7 +141,7 @@ class MetricsLog:
     if writes:
       path.parent.mkdir(parents=True, exist_ok=True)
       # A resumed run forgets what the killed one logged past its checkpoint.
-      lines = [line for line in read(path) if line['step'] < start]
+      lines = [line for line in disk.read_log(path) if line['step'] < start]
       path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._left = max_skipped - hosts.from_first(
       lambda: sum(not _is_finite(line) for line in lines)
@@ -195,14 +195,6 @@ class MetricsLog:
 
 def _is_finite(values: dict) -> bool:
   return all(math.isfinite(value) for value in values.values())
-
-
-def read(path: pathlib.Path) -> list[dict]:
-  """The metrics that a log holds; a line cut by a kill is left out."""
-  if not path.exists():
-    return []
-  lines = disk.read(path).decode().split('\n')[:-1]
-  return [json.loads(line) for line in lines]
 
 
 def restore(

@@ -8,7 +8,7 @@ import types
 import jax.numpy as jnp
 import pytest
 
-from dbflax import errors, stop
+from dbflax import disk, errors, stop
 from dbflax.train import loop
 from dbflax.train import state as state_lib
 
@@ -89,10 +89,10 @@ def test_asked_to_stop_it_saves_the_step_that_it_is_in(tmp_path, number):
   saved = run(tmp_path, 7, ask)
   assert saved.on_disk == [4]
   assert stop.exit_code(saved.stopped) == 128 + number
-  lines = loop.read(tmp_path / 'metrics.jsonl')
+  lines = disk.read_log(tmp_path / 'metrics.jsonl')
   assert [line['step'] for line in lines] == [0, 1, 2, 3]
   assert run(tmp_path, 7, start=4).steps == [7]
-  lines = loop.read(tmp_path / 'metrics.jsonl')
+  lines = disk.read_log(tmp_path / 'metrics.jsonl')
   assert [line['step'] for line in lines] == list(range(7))
 
 
