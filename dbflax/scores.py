@@ -132,6 +132,8 @@ def _pictures(
       f'{work.root} has no finished {missing} to score; run --mode=run first, '
       "or score another system's with --config.evaluate.images=FOLDER."
     )
+  for step in gathered.STEPS:
+    work.check_whole(step)
   return work.samples, *gathered.of_workdir(work.root)
 
 

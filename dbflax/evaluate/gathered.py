@@ -18,6 +18,9 @@ import numpy as np
 from dbflax import disk, errors
 from dbflax.data import images
 
+# The steps of a run that `of_workdir` reads.
+STEPS = ('identifier', 'photos', 'samples')
+
 
 class Subject(NamedTuple):
   """Whom prompts are about.
@@ -52,11 +55,9 @@ class Group(NamedTuple):
 
 
 def unfinished(root: pathlib.Path) -> str:
-  """Which step `of_workdir` could not use, and why; '' if it can use all."""
-  for step in ('identifier', 'photos', 'samples'):
-    if reason := disk.damage(root / step):
-      return f'{step} ({reason})'
-  return ''
+  """The first step of a run that is missing for `of_workdir`; '' if none."""
+  missing = [s for s in STEPS if not (root / s / disk.MANIFEST).exists()]
+  return missing[0] if missing else ''
 
 
 def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:
