@@ -145,7 +145,9 @@ def parse(argv: Sequence[str]):
       f'--dry_run goes with the modes {", ".join(STEPS)}, not {values.mode}'
     )
   folder = values.workdir or os.path.join('runs', config.name)
-  command = shlex.join(['python', '-m', 'dbflax.main', *argv[1:]])
+  # That of the run, which a dry run asks about.
+  said = [a for a in argv[1:] if not re.match(r'--?(no)?dry_run(=|$)', a)]
+  command = shlex.join(['python', '-m', 'dbflax.main', *said])
   workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
   return config, values.mode, workdir, values.dry_run

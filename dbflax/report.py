@@ -91,7 +91,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
     'stages': _stages(root, trained.get(method, config.get('cascade.stages'))),
-    'times': times(_json(root / 'times.json', {})),
+    'times': times(paths.times()),
     'config': {
       key: value if isinstance(value, str) else json.dumps(value)
       for key, value in config.items()

@@ -93,6 +93,11 @@ class Workdir:
   def report(self) -> pathlib.Path:
     return self.root / 'report'
 
+  def times(self) -> dict[str, float]:
+    """Seconds that each step took when it last ran, where that is known."""
+    found = disk.read_json(self.root / 'times.json') or {}
+    return {k: v for k, v in found.items() if isinstance(v, (int, float))}
+
   def check(self, name: str = '') -> None:
     """Raises UserError if a run of `name` could not use this folder.
 
