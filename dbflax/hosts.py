@@ -78,9 +78,21 @@ def _line(error: Exception) -> str:
 
 
 def count() -> int:
+  """How many hosts there are; asks no device, which may be busy starting."""
   import jax
 
-  return jax.process_count() if jax.distributed.is_initialized() else 1
+  return _joined().num_processes if jax.distributed.is_initialized() else 1
+
+
+def _joined():
+  """What JAX knows since `join`: `client` speaks to the `service` of one host.
+
+  It has no public name for their store of keys, which answers while all devices
+  are busy. Orbax finds it here, too.
+  """
+  from jax._src import distributed
+
+  return distributed.global_state
 
 
 def is_first() -> bool:
@@ -164,23 +176,15 @@ def told() -> int:
   if count() == 1:
     return 0
   try:
-    return int(_service().key_value_try_get(_STOP))
+    return int(_joined().client.key_value_try_get(_STOP))
   except jax.errors.JaxRuntimeError:  # There is no such key.
     return 0
-
-
-def _service():
-  """The store that the first host keeps for all; their devices may be busy."""
-  # JAX has no public name for it. Orbax finds it here, too.
-  from jax._src import distributed
-
-  return distributed.global_state.client
 
 
 def leave_together(number: int) -> None:
   """Ends this process at once, with the exit code of the signal `number`.
 
-  All others hear of it and do the same; the first host goes last, for without
+  All others hear of it and do the same; who serves them goes last, for without
   it they would not. Returns only if another thread is about it already.
   """
   if not _leaving.acquire(blocking=False):
@@ -196,10 +200,10 @@ def _say_goodbye(number: int) -> None:
 
   # Several may have been asked at once, and one may be gone already.
   with contextlib.suppress(jax.errors.JaxRuntimeError):
-    _service().key_value_set(_STOP, str(number), allow_overwrite=True)
+    _joined().client.key_value_set(_STOP, str(number), allow_overwrite=True)
   with contextlib.suppress(jax.errors.JaxRuntimeError):
-    _service().wait_at_barrier(_STOP, 1000 * _GOODBYE)
-  if is_first():
+    _joined().client.wait_at_barrier(_STOP, 1000 * _GOODBYE)
+  if _joined().service is not None:
     time.sleep(1)
 
 
