@@ -3,11 +3,9 @@
 This one draws the embedded toybox dog; run configs/dog.py for that.
 """
 
-import difflib
-
 import ml_collections
 
-from dbflax import errors
+from configs import variants
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
@@ -45,7 +43,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.hosts = _hosts()
   config.plan = _plan()
   config.serve = _serve()
-  return apply_variant(config, variant, {})
+  return variants.apply(config, variant, {})
 
 
 def _cascade() -> ml_collections.ConfigDict:
@@ -435,31 +433,3 @@ def _sampling(trained, steps, guidance_scale) -> ml_collections.ConfigDict:
   # Noise on the low-resolution image; follows the level trained with.
   sampling.noise_level = trained.get_ref('noise_level')
   return sampling
-
-
-def apply_variant(config, variant: str, variants: dict):
-  """Applies the changes of `variants[variant]`; '' changes nothing.
-
-  A variant is a run of its own, so it gets a name and a workdir of its own.
-
-  Args:
-    config: the config to change, not yet locked.
-    variant: what stands behind the colon in --config=FILE:VARIANT.
-    variants: {variant: {'stage_1.steps': 10, …}}.
-
-  Raises:
-    UserError: no such variant.
-  """
-  if not variant:
-    return config
-  if variant not in variants:
-    near = difflib.get_close_matches(variant, variants, n=1)
-    hint = f"did you mean ':{near[0]}'? " if near else ''
-    known = ', '.join(f"':{name}'" for name in variants) or 'none'
-    raise errors.UserError(
-      f"config '{config.name}' has no variant ':{variant}'; {hint}"
-      f'variants: {known}'
-    )
-  config.update_from_flattened_dict(variants[variant])
-  config.name = f'{config.name}_{variant}'
-  return config

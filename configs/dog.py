@@ -13,7 +13,7 @@ worse kinds of identifiers; and its baselines, `:textual_inversion` and
   --config.subject.photos=FOLDER --config.name=my_dog
 """
 
-from configs import deepfloyd, default
+from configs import deepfloyd, default, variants
 
 VARIANTS = {
   'no_prior': {'prior.weight': 0.0},
@@ -45,4 +45,4 @@ def get_config(variant: str = ''):
     # What became of the other dogs; --mode=evaluate wants it for PRES.
     'a {class_noun}',
   )
-  return default.apply_variant(config, variant, VARIANTS)
+  return variants.apply(config, variant, VARIANTS)

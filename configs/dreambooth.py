@@ -15,7 +15,7 @@ Pool subjects with `--config.evaluate.pool`. The networks that score are the
 paper's, of the Hugging Face hub; `--config.evaluate.networks` takes others.
 """
 
-from configs import deepfloyd, default
+from configs import deepfloyd, default, variants
 from dbflax.data import benchmark
 
 
@@ -42,5 +42,5 @@ def get_config(variant: str = 'dog'):
     'openai/clip-vit-base-patch32',
   )
   name, _, size = variant.partition(':')
-  config = default.apply_variant(config, name, VARIANTS)
-  return default.apply_variant(config, size, deepfloyd.VARIANTS)
+  config = variants.apply(config, name, VARIANTS)
+  return variants.apply(config, size, deepfloyd.VARIANTS)

@@ -5,7 +5,7 @@
 Time and result are those of configs/dog.py.
 """
 
-from configs import deepfloyd, default
+from configs import deepfloyd, default, variants
 
 VARIANTS = {
   'no_prior': {'prior.weight': 0.0},
@@ -32,4 +32,4 @@ def get_config(variant: str = ''):
     'a photo of a {subject} wearing a hat',
     'a photo of a red {subject}',
   )
-  return default.apply_variant(config, variant, VARIANTS)
+  return variants.apply(config, variant, VARIANTS)

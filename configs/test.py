@@ -9,7 +9,7 @@ its images are noise.
 import pathlib
 
 import dbflax
-from configs import default
+from configs import default, variants
 
 
 def get_config(variant: str = ''):
@@ -20,7 +20,7 @@ def get_config(variant: str = ''):
     'a photo of a {subject} on the beach',
     'a painting of a {subject}',
   )
-  return default.apply_variant(config, variant, {})
+  return variants.apply(config, variant, {})
 
 
 def shrink(config) -> None:

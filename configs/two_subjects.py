@@ -15,7 +15,7 @@ For subjects of your own, add
   --config.others="({'photos': 'FOLDER', 'class_noun': 'cat'},)"
 """
 
-from configs import default
+from configs import default, variants
 from configs import test as quick
 
 VARIANTS = {'quick': {}}
@@ -40,7 +40,7 @@ def get_config(variant: str = ''):
     'a {class_noun}',
     'a {class_noun_2}',
   )
-  config = default.apply_variant(config, variant, VARIANTS)
+  config = variants.apply(config, variant, VARIANTS)
   if variant:
     quick.shrink(config)
   return config

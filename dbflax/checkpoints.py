@@ -17,6 +17,9 @@ import orbax.checkpoint as ocp
 from dbflax import disk, errors, hosts
 
 _log = logging.getLogger(__name__)
+# Seconds. Orbax measures its patience by the clock of the wall, and would give
+# up saving when that is set. A host that is lost is noticed otherwise.
+_FOR_EVER = 4 * 10**9
 
 
 class Checkpoints:
@@ -38,7 +41,11 @@ class Checkpoints:
     self._sealing, self._is_unsealed = self._thread.submit(lambda: None), False
     self._manager = ocp.CheckpointManager(
       self._folder,
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep + 1, create=True),
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=keep + 1,
+        create=True,
+        async_options=ocp.AsyncOptions(timeout_secs=_FOR_EVER),
+      ),
     )
 
   def save(self, step: int, state) -> None:

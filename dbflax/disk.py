@@ -7,12 +7,19 @@ manifest is there, and both are known by their sha256.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import re
+import stat
 from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
+
+from dbflax import errors
+
+_log = logging.getLogger(__name__)
 
 MANIFEST = 'manifest.json'
 STARTED = 'started.json'
@@ -56,9 +63,49 @@ def _path_fingerprint(path: pathlib.Path):
   return file_fingerprint(path)
 
 
+# What there may be in place of a file; to read it could take for ever.
+_KINDS = {
+  stat.S_IFIFO: 'a pipe',
+  stat.S_IFSOCK: 'a socket',
+  stat.S_IFCHR: 'a device',
+  stat.S_IFBLK: 'a device',
+  stat.S_IFDIR: 'a folder',
+}
+
+
+def check_file(path) -> None:
+  """Raises UserError if something is there that is no file.
+
+  For libraries that open files themselves; all else is read by `open_file`.
+  """
+  mode = os.stat(path).st_mode
+  if not stat.S_ISREG(mode):
+    kind = _KINDS.get(stat.S_IFMT(mode), 'something else')
+    raise errors.UserError(
+      f"'{path}' is {kind}, where a file should be; remove or replace it."
+    )
+
+
+def open_file(path) -> BinaryIO:
+  """A file, open for reading.
+
+  Raises:
+    UserError: it is no file.
+    OSError: it is missing, or may not be read.
+  """
+  check_file(path)
+  return open(path, 'rb')
+
+
+def read(path) -> bytes:
+  """What is in a file; raises what `open_file` does."""
+  with open_file(path) as file:
+    return file.read()
+
+
 def file_fingerprint(path) -> str:
   """sha256 (hex) of the content of a file."""
-  with open(path, 'rb') as file:
+  with open_file(path) as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
@@ -79,7 +126,7 @@ def atomic_path(path) -> Iterator[pathlib.Path]:
   partial = path.with_name(f'.{path.name}.{os.getpid()}{PARTIAL}')
   try:
     yield partial
-    with open(partial, 'rb') as file:
+    with open_file(partial) as file:
       os.fsync(file.fileno())
     os.replace(partial, path)
   except BaseException:
@@ -99,12 +146,46 @@ def write_json(path, value) -> None:
 
 
 def read_json(path):
-  """The object in a JSON file; None if it is missing or unreadable."""
+  """The object in a JSON file; None if it is missing, or holds none.
+
+  Raises:
+    UserError: it is no file.
+    OSError: it may not be read.
+  """
   try:
-    content = json.loads(path.read_bytes())
-  except (OSError, ValueError, RecursionError):
+    content = json.loads(read(path))
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except (ValueError, RecursionError):
     return None
   return content if isinstance(content, dict) else None
+
+
+def read_log(path) -> list[dict]:
+  """The objects of a file of JSON lines, each with a 'step'; [] without one.
+
+  A last line that was cut by a kill is left out. So is all from one on that was
+  damaged, with a warning.
+  """
+  if not path.exists():
+    return []
+  found = []
+  for number, line in enumerate(read(path).split(b'\n')[:-1], 1):
+    entry = _log_entry(line)
+    if entry is None:
+      _log.warning('%s is damaged in line %d and not used on', path, number)
+      break
+    found.append(entry)
+  return found
+
+
+def _log_entry(line: bytes) -> dict | None:
+  try:
+    entry = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  is_one = isinstance(entry, dict) and isinstance(entry.get('step'), int)
+  return entry if is_one else None
 
 
 def damage(folder: pathlib.Path) -> str:
@@ -117,11 +198,14 @@ def damage(folder: pathlib.Path) -> str:
     return 'its files are not known'
   for name, entry in found.items():
     path = folder / name
+    if pathlib.Path(name).is_absolute() or '..' in pathlib.Path(name).parts:
+      return f'{name} lies elsewhere'
     if not path.is_file():
       return f'{name} is missing'
     # The size first: it spares reading most damaged files.
     size = path.stat().st_size
-    if entry[:1] != [size] or entry != [size, file_fingerprint(path)]:
+    is_known = isinstance(entry, list) and entry[:1] == [size]
+    if not is_known or entry != [size, file_fingerprint(path)]:
       return f'{name} was altered'
   return ''
 

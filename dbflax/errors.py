@@ -9,6 +9,8 @@ _DISK = {
   errno.EROFS: 'the file system is read-only',
   errno.EACCES: 'permission is denied',
   errno.EPERM: 'permission is denied',
+  errno.EISDIR: 'a folder is in the way',
+  errno.ENOTDIR: 'a file is in the way',
 }
 # As libraries put it that write files on their own.
 _FULL = 'No space left on device'
@@ -32,7 +34,9 @@ def of_disk(error: Exception) -> UserError | None:
     if _FULL in str(cause):
       number = errno.ENOSPC
     if number in _DISK:
-      name = getattr(cause, 'filename', None)
+      name = getattr(cause, 'filename2', None) or getattr(
+        cause, 'filename', None
+      )
       where = f' at {name}' if name else ''
       return UserError(
         f'{_DISK[number]}{where}; nothing that was finished is lost, and once '

@@ -7,9 +7,12 @@ parts. With one host nothing here does anything.
 """
 
 import contextlib
+import functools
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -24,7 +27,10 @@ from dbflax import errors
 # A host that is lost ends the run on all others in less than a minute.
 _HEARTBEAT = 30  # seconds
 _SHUTDOWN = 20  # seconds
+_GOODBYE = 10  # seconds
 LOST = 3  # exit code
+_STOP = 'dbflax/stop'  # what the hosts are told, and where they meet
+_leaving = threading.Lock()
 # Schedulers' numbers of processes, and the hosts of a TPU slice.
 _COUNTS = ('SLURM_STEP_NUM_TASKS', 'OMPI_COMM_WORLD_SIZE')
 _NAMES = 'TPU_WORKER_HOSTNAMES'
@@ -72,9 +78,21 @@ def _line(error: Exception) -> str:
 
 
 def count() -> int:
+  """How many hosts there are; asks no device, which may be busy starting."""
   import jax
 
-  return jax.process_count() if jax.distributed.is_initialized() else 1
+  return _joined().num_processes if jax.distributed.is_initialized() else 1
+
+
+def _joined():
+  """What JAX knows since `join`: `client` speaks to the `service` of one host.
+
+  It has no public name for their store of keys, which answers while all devices
+  are busy. Orbax finds it here, too.
+  """
+  from jax._src import distributed
+
+  return distributed.global_state
 
 
 def is_first() -> bool:
@@ -138,6 +156,9 @@ def leave_when_lost() -> Iterator[None]:
   except Exception:
     if count() == 1:
       raise
+    if number := told():  # The other was asked to stop, and so is this one.
+      leave_together(number)
+      time.sleep(2 * _GOODBYE)  # Another thread is about it.
     traceback.print_exc()
     print(
       f'dbflax: host {_index()} stops, it failed or lost another; when all '
@@ -148,11 +169,63 @@ def leave_when_lost() -> Iterator[None]:
     os._exit(LOST)
 
 
-def asked_to_stop(step: int) -> bool:
-  """Whether all hosts shall stop after `step`, since one was asked to."""
-  from jax.experimental import multihost_utils
+def told() -> int:
+  """The signal by which some host was asked to stop; 0 if none was."""
+  import jax
 
-  return multihost_utils.reached_preemption_sync_point(step)
+  if count() == 1:
+    return 0
+  try:
+    return int(_joined().client.key_value_try_get(_STOP))
+  except jax.errors.JaxRuntimeError:  # There is no such key.
+    return 0
+
+
+def leave_together(number: int) -> None:
+  """Ends this process at once, with the exit code of the signal `number`.
+
+  All others hear of it and do the same; who serves them goes last, for without
+  it they would not. Returns only if another thread is about it already.
+  """
+  if not _leaving.acquire(blocking=False):
+    return
+  if count() > 1:
+    _say_goodbye(number)
+  sys.stderr.flush()
+  os._exit(128 + number)
+
+
+def _say_goodbye(number: int) -> None:
+  import jax
+
+  # Several may have been asked at once, and one may be gone already.
+  with contextlib.suppress(jax.errors.JaxRuntimeError):
+    _joined().client.key_value_set(_STOP, str(number), allow_overwrite=True)
+  with contextlib.suppress(jax.errors.JaxRuntimeError):
+    _joined().client.wait_at_barrier(_STOP, 1000 * _GOODBYE)
+  if _joined().service is not None:
+    time.sleep(1)
+
+
+def highest(number: int):
+  """The highest of all hosts' numbers, as an array; not waited for."""
+  import jax
+
+  split, find = _highest()
+  mine = np.full(jax.local_device_count(), number, np.int32)
+  return find(jax.make_array_from_process_local_data(split, mine))
+
+
+@functools.cache
+def _highest():
+  """(sharding of one number per device, the compiled maximum)."""
+  import jax
+  from jax.sharding import NamedSharding, PartitionSpec
+
+  mesh = jax.sharding.Mesh(np.array(jax.devices()), ('all',))
+  on_all = NamedSharding(mesh, PartitionSpec())
+  find = jax.jit(lambda numbers: numbers.max(), out_shardings=on_all)
+  return NamedSharding(mesh, PartitionSpec('all')), find
 
 
 def wait(name: str) -> None:

@@ -21,6 +21,7 @@ _CODE = {
   **{'photos': 2, 'prior': 1, 'train': 1},
   **{'inversion': 1, 'samples': 1, 'export': 1},
 }
+REPORT = 1  # the same, of the report; `pipeline` knows the rest of its inputs
 # Fields of a stage that say when to save, not what comes out.
 _NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
 

@@ -166,6 +166,11 @@ class Job:
       return None
     return vectors.read(self.work.stage(methods.STEP))
 
+  def record(self) -> dict:
+    """What config.json says, as it is read back."""
+    record = {**self.config.to_dict(), 'command': self.work.command}
+    return json.loads(json.dumps(record))
+
   def claim(self) -> None:
     """Takes the workdir, and writes down whose it is.
 
@@ -175,8 +180,7 @@ class Job:
 
     def write():
       self.work.claim()
-      record = {**self.config.to_dict(), 'command': self.work.command}
-      disk.write_json(self.work.root / 'config.json', record)
+      disk.write_json(self.work.root / 'config.json', self.record())
 
     hosts.from_first(write)
     if hosts.count() > 1:
@@ -191,7 +195,7 @@ class Job:
       start = time.monotonic()
       build(folder)
       seconds = round(time.monotonic() - start, 1)
-      times = {**read_times(self.work), name: seconds}
+      times = {**self.work.times(), name: seconds}
       if hosts.is_first():
         disk.write_json(self.work.root / 'times.json', times)
 
@@ -201,12 +205,6 @@ class Job:
 @functools.cache
 def _file_fingerprint(path: pathlib.Path) -> str:
   return disk.file_fingerprint(path)
-
-
-def read_times(work: workdir_lib.Workdir) -> dict[str, float]:
-  """Seconds that each step took when it last ran."""
-  path = work.root / 'times.json'
-  return json.loads(path.read_text()) if path.exists() else {}
 
 
 def start(config, work: workdir_lib.Workdir) -> Job:

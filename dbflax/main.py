@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     _complain(found)
     return 2
   except KeyboardInterrupt as asked:
-    _complain('stopped; the same command goes on')
+    stop.say()
     return stop.exit_code(asked)
   return 0
 
@@ -154,7 +154,9 @@ def parse(argv: Sequence[str]):
       f'--dry_run goes with the modes {", ".join(STEPS)}, not {values.mode}'
     )
   folder = values.workdir or os.path.join('runs', config.name)
-  command = shlex.join(['python', '-m', 'dbflax.main', *argv[1:]])
+  # That of the run, which a dry run asks about.
+  said = [a for a in argv[1:] if not re.match(r'--?(no)?dry_run(=|$)', a)]
+  command = shlex.join(['python', '-m', 'dbflax.main', *said])
   workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
   return config, values.mode, workdir, values.dry_run
@@ -272,18 +274,22 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
   if mode in STEPS and not dry_run:
     hosts.join(**config.hosts)
   _log_to_stderr(logging.INFO if hosts.is_first() else logging.WARNING)
+  with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
+    _do(config, mode, workdir, dry_run)
+
+
+def _do(config, mode: str, workdir, dry_run: bool) -> None:
   from dbflax import nouns, pipeline
   from dbflax.study import runs
 
   if 'subject' in config:
     config = nouns.resolved(config)
-  with _others_silent(), hosts.leave_when_lost(), stop.on_signals():
-    if dry_run:
-      pipeline.dry_run(config, workdir, mode)
-    elif mode == 'study':
-      runs.run(config, workdir)
-    else:
-      getattr(pipeline, mode)(config, workdir)
+  if dry_run:
+    pipeline.dry_run(config, workdir, mode)
+  elif mode == 'study':
+    runs.run(config, workdir)
+  else:
+    getattr(pipeline, mode)(config, workdir)
 
 
 def _serve(config, workdir) -> None:

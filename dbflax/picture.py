@@ -13,6 +13,7 @@ import sys
 from PIL import Image, ImageDraw, ImageFont
 
 from dbflax import disk, errors, report
+from dbflax.data import images
 
 TILE, GAP, LINE = 300, 12, 34  # pixels
 COLUMNS = 4
@@ -65,7 +66,7 @@ def _photos(
 
 
 def _tile(path: pathlib.Path, side: int) -> Image.Image:
-  image = Image.open(path).convert('RGB')
+  image = Image.fromarray(images.load(path))
   return image.resize((side, side), Image.Resampling.LANCZOS)
 
 

@@ -137,6 +137,8 @@ def export(config, work: workdir_lib.Workdir) -> None:
 
 def report(config, work: workdir_lib.Workdir) -> None:
   """Writes the report of a finished run again."""
+  for step in (*_parts(config), 'evaluate'):
+    work.check_whole(step)
   _report(config, work)
   print(f'Report: {work.report / "index.html"}')
 
@@ -170,15 +172,15 @@ def pretrain(config, work: workdir_lib.Workdir) -> None:
 
 def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
   """Prints what a mode would do of its steps, and why; writes nothing."""
-  steps = inputs.of_mode(job_lib.start(config, work), mode)
+  job = job_lib.start(config, work)
+  steps = inputs.of_mode(job, mode)
   states = {name: work.state(name, made_of) for name, made_of in steps.items()}
   if mode == 'run':
     stale = [
       name for name, state in states.items() if state != workdir_lib.DONE
     ]
-    states['report'] = (
-      f'redone, after {stale[0]}' if stale else workdir_lib.DONE
-    )
+    after = f'redone, after {stale[0]}' if stale else ''
+    states['report'] = after or _report_state(job)
   for name, state in states.items():
     print(f'{name:12s} {state}')
 
@@ -393,21 +395,37 @@ def _report(config, work: workdir_lib.Workdir) -> None:
     raise errors.UserError(
       f'{work.root} has no finished samples to report on; run --mode=run first.'
     )
-  parts = ('photos', 'identifier', *methods.trained(config), 'samples')
-  if methods.draws_prior(config):
-    parts += tuple(methods.class_prompts(config))
+  build = lambda folder: report_lib.write(folder, work.root)
+  work.step('report', _report_inputs(config, work), build)
+
+
+def _report_inputs(config, work: workdir_lib.Workdir) -> inputs.Inputs:
   made = {
     name: work.root / name / disk.MANIFEST
-    for name in (*parts, 'evaluate')
+    for name in (*_parts(config), 'evaluate')
     if work.is_done(name)
   }
-  made['config'] = work.root / 'config.json'
-  work.step('report', made, lambda folder: report_lib.write(folder, work.root))
+  return {**made, 'config': work.root / 'config.json', 'code': inputs.REPORT}
+
+
+def _report_state(job: job_lib.Job) -> str:
+  """What a run would do of its report, if all its other steps are done."""
+  if disk.read_json(job.work.root / 'config.json') != job.record():
+    return 'redone, config changed'
+  return job.work.state('report', _report_inputs(job.config, job.work))
+
+
+def _parts(config) -> tuple[str, ...]:
+  """The steps that a report shows."""
+  parts = ('photos', 'identifier', *methods.trained(config), 'samples')
+  if not methods.draws_prior(config):
+    return parts
+  return (*parts, *methods.class_prompts(config))
 
 
 def _summary(job: job_lib.Job) -> None:
   work, trained = job.work, methods.trained(job.config)
-  times = job_lib.read_times(work).items()
+  times = work.times().items()
   spent = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in times)
   means = 'now means' if trained else 'is all that was said of'
   subjects = '\n'.join(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dbflax import errors, methods, workdir
+from dbflax import disk, errors, methods, workdir
 from dbflax.evaluate import record
 from dbflax.pages import charts, page
 
@@ -97,7 +97,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
     'stages': stages(root, trained.get(method, config.get('cascade.stages'))),
-    'times': times(_json(root / 'times.json', {})),
+    'times': times(paths.times()),
     'config': {
       key: value if isinstance(value, str) else json.dumps(value)
       for key, value in config.items()
@@ -107,8 +107,19 @@ def read(root: pathlib.Path) -> dict[str, Any]:
 
 
 def _json(path, default):
-  """The value in a JSON file, or `default` without one."""
-  return json.loads(path.read_bytes()) if path.is_file() else default
+  """The object in a JSON file, or `default` without one.
+
+  Raises:
+    UserError: it holds something else.
+  """
+  if not path.exists():
+    return default
+  try:
+    return json.loads(disk.read(path))
+  except ValueError as error:
+    raise errors.UserError(
+      f"'{path}' is damaged ({error}); --mode=run writes it again"
+    ) from error
 
 
 def _files(folder) -> list[pathlib.Path]:
@@ -263,7 +274,7 @@ def stages(root: pathlib.Path, names: Sequence[str] | None) -> list[Stage]:
 
 
 def _stage(folder) -> Stage:
-  log = charts.read_log(folder / 'metrics.jsonl')
+  log = disk.read_log(folder / 'metrics.jsonl')
   lines = {label: charts.curve(log, key) for key, label, _ in CURVES}
   colours = {label: colour for _, label, colour in CURVES}
   lines = {label: line for label, line in lines.items() if len(line[0])}

@@ -65,7 +65,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
     disk.write_json(folder / record.FILE, {**about, **_score(task)})
 
   folder = work.step(record.STEP, {**_inputs(task), 'notes': notes}, build)
-  print(record.table(json.loads((folder / record.FILE).read_text())))
+  print(record.table(json.loads(disk.read(folder / record.FILE))))
   print(f'Scores: {folder / record.FILE}')
 
 
@@ -87,7 +87,7 @@ def _score(task: _Task) -> dict:
   if task.has_lpips:
     scored[scoring.LPIPS] = scoring.score_looks(*shown)
   figures = {name: one.figures for name, one in scored.items()}
-  read = lambda path: json.loads(path.read_text())['figures']
+  read = lambda path: json.loads(disk.read(path))['figures']
   return {
     'pictures': sum(len(group.files) for group in task.groups),
     'photos': len(task.photos),
@@ -132,6 +132,8 @@ def _pictures(
       f'{work.root} has no finished {missing} to score; run --mode=run first, '
       "or score another system's with --config.evaluate.images=FOLDER."
     )
+  for step in gathered.STEPS:
+    work.check_whole(step)
   groups, photos = gathered.of_workdir(work.root)
   if not groups:
     raise errors.UserError(

@@ -3,16 +3,27 @@
 Every file of a run is whole or absent, so stopping at once loses nothing but
 the work since the last checkpoint. Where that can be kept, inside `deferred`,
 the request waits for whoever looks at it.
+
+One of several hosts cannot go on alone, whichever of them was asked. Inside
+`deferred` they agree on the step after which all stop; elsewhere the one tells
+the others, and all end at once with the same exit code.
 """
 
 import contextlib
+import select
 import signal
+import socket
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from dbflax import hosts
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LISTEN_EVERY = 1  # seconds
+# So long may compiling, or another host, keep the main thread from answering.
+_PATIENCE = 5  # seconds
 
 
 class Stopped(KeyboardInterrupt):
@@ -28,15 +39,18 @@ def exit_code(asked: KeyboardInterrupt) -> int:
   return 128 + getattr(asked, 'number', signal.SIGINT)
 
 
+def say() -> None:
+  print('dbflax: stopped; the same command goes on', file=sys.stderr)
+
+
 @contextlib.contextmanager
 def on_signals() -> Iterator[None]:
-  """Raises `Stopped` in the main thread where a signal asks to stop."""
+  """Raises `Stopped` in the main thread where a signal asks to stop.
 
-  def stop(number, frame):
-    del frame
-    raise Stopped(number)
-
-  with _handlers(stop):
+  The process ends at once instead where that thread does not answer, and with
+  several hosts, where all others do so too.
+  """
+  with _handlers(_Handler(_at_once)), _listening():
     yield
 
 
@@ -49,43 +63,138 @@ def deferred() -> Iterator['Request']:
   """
   request = Request()
 
-  def note(number, frame):
-    del frame
-    if request.number is not None or not request.is_checked:
-      raise Stopped(number)
+  def note(number):
+    if request.number or not request.is_checked:
+      _at_once(number)
     request.number = number
 
-  with _handlers(note):
+  with _handlers(_Handler(note, lambda: request.is_checked)):
     yield request
+  if request.number:  # by a signal that came after the last look
+    _at_once(request.number)
 
 
 class Request:
   """Whether somebody asked to stop."""
 
-  number: int | None = None
+  number: int = 0  # the signal: this host's, or the one that all agree on
   is_checked = False
+  _agreed = None  # an array: the number of all hosts, at the last check
 
-  def check(self, step: int) -> bool:
-    """Whether to stop after `step`: at the same one on all hosts."""
+  def check(self) -> bool:
+    """Whether to stop after this step: at the same one on all hosts.
+
+    Several hosts hear of it one step late, so that none waits for another.
+    """
     self.is_checked = True
+    if hosts.count() == 1:
+      return bool(self.number)
+    before, self._agreed = self._agreed, hosts.highest(self.number)
+    return before is not None and bool(before)
+
+  def settle(self) -> bool:
+    """`check` without delay: whether any host was asked until now."""
     if hosts.count() > 1:
-      return hosts.asked_to_stop(step)
-    return self.number is not None
+      self.number = int(hosts.highest(self.number))
+    return bool(self.number)
 
   def obey(self) -> None:
-    raise Stopped(self.number or signal.SIGTERM)
+    raise Stopped(self.number)
+
+
+def _at_once(number: int) -> None:
+  """Ends the work of the main thread, which calls this."""
+  if hosts.count() == 1:
+    raise Stopped(number)
+  _leave(number)
+
+
+def _leave(number: int) -> None:
+  """Ends this process, whatever it is at, and so do all others."""
+  say()
+  hosts.leave_together(number)
+
+
+class _Handler:
+  """Of signals; Python calls it as soon as the main thread runs Python."""
+
+  called_at = 0.0  # monotonic time
+
+  def __init__(
+    self,
+    act: Callable[[int], None],
+    is_patient: Callable[[], bool] = lambda: False,
+  ):
+    """`is_patient()`: whether the main thread may take its time."""
+    self._act, self.is_patient = act, is_patient
+
+  def __call__(self, number, frame):
+    del frame
+    _Handler.called_at = time.monotonic()
+    self._act(number)
 
 
 @contextlib.contextmanager
-def _handlers(handle) -> Iterator[None]:
-  """`handle(number, frame)` for the signals; the old handlers come back."""
-  # JAX itself takes SIGTERM down where hosts have to agree on when to stop.
-  mine = _SIGNALS if hosts.count() == 1 else _SIGNALS[:1]
-  if threading.current_thread() is not threading.main_thread():
-    mine = ()  # Signals come to the main thread only.
-  before = {number: signal.signal(number, handle) for number in mine}
+def _handlers(handle: _Handler) -> Iterator[None]:
+  """`handle` for the signals; the old handlers come back."""
+  before = {n: signal.signal(n, handle) for n in _SIGNALS if _is_main()}
   try:
     yield
   finally:
     for number, handler in before.items():
-      signal.signal(number, handler)
+      # None stands for JAX's own, for SIGTERM, which nobody here looks at.
+      signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _is_main() -> bool:
+  """Signals come to the main thread only."""
+  return threading.current_thread() is threading.main_thread()
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[None]:
+  """Has a thread see to it that this process ends when it is to.
+
+  Python's handlers wait until the main thread comes back from what it called;
+  that may be compiling, or waiting for another host, which may wait for it.
+  """
+  if not _is_main():
+    yield
+    return
+  ear, mouth = socket.socketpair()
+  with ear, mouth:
+    mouth.setblocking(False)
+    before = signal.set_wakeup_fd(mouth.fileno())
+    listener = threading.Thread(target=_listen, args=(ear,), daemon=True)
+    listener.start()
+    try:
+      yield
+    finally:
+      signal.set_wakeup_fd(before)
+      mouth.send(b'\0')
+      listener.join()
+
+
+def _listen(ear: socket.socket) -> None:
+  """Until a 0 comes; the system writes signals' numbers as they come."""
+  while True:
+    ready, _, _ = select.select([ear], [], [], _LISTEN_EVERY)
+    heard = ear.recv(64) if ready else b''
+    if 0 in heard:
+      return
+    for number in set(heard).intersection(_SIGNALS):
+      if _is_unanswered(number):
+        _leave(number)
+    if number := hosts.told():
+      _leave(number)
+
+
+def _is_unanswered(number: int) -> bool:
+  """Whether the main thread does nothing about a signal that came just now."""
+  came = time.monotonic()
+  while time.monotonic() < came + _PATIENCE:
+    if _Handler.called_at > came - _LISTEN_EVERY:
+      return False
+    time.sleep(0.1)
+  handler = signal.getsignal(number)
+  return isinstance(handler, _Handler) and not handler.is_patient()

@@ -113,13 +113,18 @@ class Workdir:
     """Whether a step was finished once; its inputs may have changed since."""
     return (self.root / step / disk.MANIFEST).exists()
 
+  def times(self) -> dict[str, float]:
+    """Seconds that each step took when it last ran, where that is known."""
+    found = disk.read_json(self.root / 'times.json') or {}
+    return {k: v for k, v in found.items() if isinstance(v, (int, float))}
+
   def check(self, name: str = '') -> None:
     """Raises UserError if a run of `name` could not use this folder.
 
     Writes nothing, so it can come before all other checks.
     """
     name = name or self.name
-    owner = (disk.read_json(self.run_file) or {}).get('name', name)
+    owner = self._owner() or name
     if name and owner != name:
       raise errors.UserError(
         f"workdir '{self.root}' was made by config '{owner}', not '{name}'; "
@@ -130,6 +135,16 @@ class Workdir:
       existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
       raise self._not_writable(f"'{existing}' is not a writable folder")
+
+  def _owner(self) -> str:
+    """The config that made the folder; '' if none did."""
+    found = disk.read_json(self.run_file)
+    if found is None and self.run_file.exists():
+      raise errors.UserError(
+        f"'{self.run_file}' is damaged, so nobody knows which config made the "
+        'folder; if it was yours, remove that file'
+      )
+    return (found or {}).get('name', '')
 
   def own(self, name: str = '') -> None:
     """Creates the folder for the config `name`, or confirms that it owns it.
@@ -166,7 +181,7 @@ class Workdir:
     mark = self.root / f'.mark{disk.PARTIAL}'
     content = secrets.token_hex(16)
     hosts.from_first(lambda: disk.atomic_write(mark, content.encode()))
-    seen = mark.read_text() if mark.exists() else ''
+    seen = disk.read(mark).decode() if mark.exists() else ''
     hosts.wait('the mark was looked at')
     hosts.from_first(mark.unlink)
     return seen
@@ -179,13 +194,16 @@ class Workdir:
     if self._lock_file:
       return
     path = self.root / 'run.lock'
+    if path.exists():
+      disk.check_file(path)
     file = path.open('a+')
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+      who = disk.read(path).decode(errors='replace').strip()
       raise errors.InUse(
-        f"workdir '{self.root}' is in use by {path.read_text().strip()}; wait "
-        'for it, stop it, or give another --workdir'
+        f"workdir '{self.root}' is in use by {who}; wait for it, stop it, or "
+        'give another --workdir'
       ) from error
     except OSError as error:
       _log.warning('no lock on %s, its file system has none: %s', path, error)
@@ -253,6 +271,14 @@ class Workdir:
         hosts.wait(f'{name} is built')
       hosts.from_first(finish)
     return folder
+
+  def check_whole(self, name: str) -> None:
+    """Raises UserError if a step that was finished is not as it was then."""
+    reason = disk.damage(self.root / name)
+    if (self.root / name / disk.MANIFEST).exists() and reason:
+      raise errors.UserError(
+        f"'{self.root / name}' is damaged: {reason}; --mode=run makes it again"
+      )
 
   def state(self, name: str, inputs: Mapping[str, Any]) -> str:
     """`DONE`, or what `step` would do and why; nothing is touched.

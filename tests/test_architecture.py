@@ -223,6 +223,18 @@ def test_modules_and_not_names_are_imported(module):
       )
 
 
+def test_files_are_read_in_one_place():
+  """There what is no file (a pipe) is refused, which would never end."""
+  for module, tree in MODULES.items():
+    calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    names = {getattr(f, 'id', getattr(f, 'attr', '')) for f in calls}
+    bare = {f.id for f in calls if isinstance(f, ast.Name)}
+    found = names & {'read_text', 'read_bytes'} | bare & {'open'}
+    assert module == 'disk' or not found, (
+      f'dbflax.{module} calls {found}; take disk.read or disk.open_file'
+    )
+
+
 def test_no_module_is_a_drawer_for_everything():
   for module in MODULES:
     assert module.split('.')[-1] not in (

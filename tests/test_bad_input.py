@@ -3,10 +3,14 @@
 What is refused raises UserError; what stays readable must be what it was.
 """
 
+import contextlib
 import io
 import json
+import os
 import pathlib
 import shutil
+import signal
+import socket
 import struct
 
 import numpy as np
@@ -14,7 +18,7 @@ import pytest
 from PIL import Image
 
 from dbflax import disk, errors, main, pretrained, validate, workdir
-from dbflax.data import subjects
+from dbflax.data import images, photo_folder, subjects
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -240,3 +244,133 @@ def test_a_damaged_book_never_passes_for_a_finished_step(
   (run.prior / name).write_text(content, encoding='latin-1')
   line = refusal(lambda: run.step('prior', {'n': 3}, build))
   assert line or len(calls) == 2
+
+
+# --- What is no file ---------------------------------------------------------
+
+
+def make_socket(path):
+  # By a short name: the system allows no long ones.
+  with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as made:
+    made.bind(path.name)
+
+
+NO_FILES = {
+  'a pipe': os.mkfifo,
+  'a socket': make_socket,
+  'a device': lambda path: path.symlink_to('/dev/zero'),
+  'a folder': pathlib.Path.mkdir,
+}
+
+
+@pytest.fixture(params=NO_FILES)
+def in_place_of(request):
+  """in_place_of(path) puts what is no file there; a test must not hang on it.
+
+  What it returns is what messages call it.
+  """
+
+  def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    NO_FILES[request.param](path)
+    return request.param
+
+  def hang(number, frame):
+    raise AssertionError('it waits for ever')
+
+  before = signal.signal(signal.SIGALRM, hang)
+  signal.alarm(30)
+  yield put
+  signal.alarm(0)
+  signal.signal(signal.SIGALRM, before)
+
+
+def assert_named(act, path, kind):
+  line = refusal(act)
+  assert str(path) in line and f'is {kind}, where a file should be' in line
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    *(*NAMES, WEIGHTS, f'{WEIGHTS}.index.json'),
+    *('text_encoder/model.safetensors', 'tokenizer/spiece.model'),
+  ],
+)
+def test_no_file_in_a_cascade(tiny, in_place_of, name):
+  if name.endswith('.index.json'):
+    (tiny / WEIGHTS).unlink()
+  assert_named(lambda: read(tiny), tiny / name, in_place_of(tiny / name))
+
+
+def test_no_file_among_shards(tiny, in_place_of):
+  shard = (tiny / WEIGHTS).rename(tiny / 'stage_1/unet/a.safetensors')
+  index = {'weight_map': {'conv_in.weight': shard.name}}
+  (tiny / f'{WEIGHTS}.index.json').write_text(json.dumps(index))
+  assert_named(lambda: read(tiny), shard, in_place_of(shard))
+
+
+def test_no_file_among_photos(tmp_path, in_place_of):
+  (tmp_path / 'a.png').write_bytes(encoded('PNG'))
+  kind = in_place_of(tmp_path / 'b.png')
+  load = lambda: subjects.load(str(tmp_path), [16])
+  assert_named(load, tmp_path / 'b.png', kind)
+
+
+@pytest.mark.parametrize(
+  'pattern', ['*.array_record*', 'features.json', 'dataset_info.json']
+)
+def test_no_file_in_a_data_set(tmp_path, in_place_of, pattern):
+  (tmp_path / 'photos').mkdir()
+  (tmp_path / 'photos/a.png').write_bytes(encoded('PNG'))
+  source = photo_folder.prepare(tmp_path / 'photos', tmp_path / 'tfds')
+  folder = pathlib.Path(source.removeprefix('tfds:').removesuffix(':train'))
+  [path] = folder.glob(pattern)
+  in_place_of(path)
+  line = refusal(lambda: subjects.load(source, [16]))
+  assert str(path) in line
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['run.json', 'run.lock', 'prior/manifest.json', 'prior/started.json'],
+)
+def test_no_file_among_the_books(tmp_path, in_place_of, name):
+  build = lambda folder: (folder / 'result.txt').write_text('made')
+  with contextlib.closing(workdir.Workdir(tmp_path, 'dog')) as run:
+    run.step('prior', {'n': 3}, build)
+  if name.endswith('started.json'):
+    (run.prior / disk.MANIFEST).unlink()
+  kind = in_place_of(tmp_path / name)
+  again = workdir.Workdir(tmp_path, 'dog')
+  act = lambda: again.step('prior', {'n': 3}, build)
+  assert_named(act, tmp_path / name, kind)
+  assert (run.prior / 'result.txt').read_text() == 'made'
+
+
+def test_no_file_among_results(tmp_path, in_place_of):
+  """It is as if the file were missing: the step is done again."""
+  calls = []
+
+  def build(folder):
+    calls.append(folder)
+    (folder / 'result.txt').write_text('made')
+
+  run = workdir.Workdir(tmp_path)
+  run.step('prior', {'n': 3}, build)
+  in_place_of(run.prior / 'result.txt')
+  run.step('prior', {'n': 3}, build)
+  assert len(calls) == 2
+  assert (run.prior / 'result.txt').read_text() == 'made'
+
+
+def test_no_file_for_a_config(tmp_path, in_place_of):
+  in_place_of(tmp_path / 'a.py')
+  parse = lambda: main.parse(['dbflax', f'--config={tmp_path / "a.py"}'])
+  assert str(tmp_path / 'a.py') in refusal(parse)
+
+
+def test_no_file_for_a_picture_of_a_run(tmp_path, in_place_of):
+  path = tmp_path / '0000.png'
+  assert_named(lambda: images.load(path), path, in_place_of(path))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dbflax import cascade, main, methods, pretrained
+from dbflax import cascade, disk, main, methods, pretrained
 from dbflax.toybox import captions, scene, subjects
-from dbflax.train import inversion, loop
+from dbflax.train import inversion
 from dbflax.weights import diffusers
 
 pytestmark = pytest.mark.usefixtures('compilation_cache')
@@ -99,7 +99,7 @@ def test_the_vectors_are_learned_and_nothing_else(inverted, path):
   assert np.abs(learned[0] - learned[1]).max() > 1e-3
   assert not (inverted / 'stage_1').exists()
   assert not (inverted / 'prior').exists()
-  log = loop.read(inverted / 'inversion/metrics.jsonl')
+  log = disk.read_log(inverted / 'inversion/metrics.jsonl')
   assert [line['step'] for line in log] == [0, 1, 2, 3]
   assert len(list((inverted / 'inversion/samples').glob('*.png'))) == 2
 

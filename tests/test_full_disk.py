@@ -8,14 +8,15 @@ import json
 import pathlib
 import shutil
 
-import jax.numpy as jnp
 import pytest
 
-from dbflax import cascade, checkpoints, disk, main, scores
+from dbflax import cascade, checkpoints, disk, main, pretrained, scores
 from dbflax.data import images
+from dbflax.plan import planner
 from dbflax.study import runs
-from dbflax.train import loop
+from dbflax.train import loop, pretrain
 from dbflax.weights import diffusers
+from tests import simple_run
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = 4096  # What a file system of this kind gives away at once.
@@ -26,14 +27,8 @@ BOOKS = {'config.json', 'run.lock', 'times.json'}
 @pytest.fixture(scope='module', autouse=True)
 def simple_network():
   """As fast to compile as can be, and with a gradient."""
-
-  def network(stage, params, x_t, t, text, conditioning):
-    bias = params['conv_in']['bias']
-    y = x_t * bias.mean() + bias[:3] + text.mean()
-    return jnp.concatenate([y, 0 * y], axis=-1)
-
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cascade, 'network', network)
+    patch.setattr(cascade, 'network', simple_run.network)
     yield
 
 
@@ -208,6 +203,95 @@ def test_a_disk_that_fills_up_while_a_stage_is_trained(
   small_disk(2**28)
   assert call('train', run) == 0
   assert_whole(run, finished)
+
+
+def test_a_plan_on_a_disk_that_grows(small_disk, capsys, monkeypatch):
+  make, made = planner.make, []
+
+  def once(config, folder):
+    made[:] = made or [make(config, folder)]
+    return made[0]
+
+  monkeypatch.setattr(planner, 'make', once)
+  run = small_disk(PAGE) / 'run'
+  attempts = 0
+  act = lambda: call('plan', run, 'plan.topology=v5e:1x1', 'plan.compile=False')
+  for _ in grow(small_disk, run.parent, PAGE, act):
+    assert_said(run, capsys)
+    assert not (run / 'plan.json').exists()
+    attempts += 1
+  assert attempts >= 2
+  assert json.loads((run / 'plan.json').read_text())['rows']
+
+
+PRETRAINING = """
+from configs import toybox
+
+def get_config():
+  config = toybox.get_config('tiny')
+  config.target, config.max_length = 'stage_1', 12
+  phase = dict(resolution=8, crop=0, batch=2, steps=4)
+  config.stage_1.update(phases=(phase,), warmup=1, checkpoint_every=2)
+  return config
+"""
+PRETRAINING_SITES = {
+  'the configuration': (pretrain, 'prepare'),
+  'the tokenizer': (shutil, 'copytree'),
+  **{k: v for k, v in SITES.items() if k not in ('a preview', 'the manifest')},
+}
+
+
+def pretrained_at(run, folder):
+  """Runs a pre-training of four steps; the exit code."""
+  (folder / 'small.py').write_text(PRETRAINING)
+  return main.main(
+    [
+      *('dbflax', '--mode=pretrain', f'--config={folder / "small.py"}'),
+      f'--workdir={run}',
+    ]
+  )
+
+
+def begin_pretraining(run):
+  """What a stage needs: the text encoder of before."""
+  tiny = shutil.copytree(pretrained.ASSETS / 'tiny', run / 'cascade')
+  shutil.rmtree(tiny / 'tokenizer')
+  (tiny / WEIGHTS).unlink()
+
+
+WEIGHTS = 'stage_1/unet/diffusion_pytorch_model.safetensors'
+
+
+@pytest.fixture(scope='module')
+def pretrained_weights(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('pretraining')
+  begin_pretraining(folder / 'run')
+  assert pretrained_at(folder / 'run', folder) == 0
+  return (folder / 'run/cascade' / WEIGHTS).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('site', PRETRAINING_SITES)
+def test_a_disk_that_fills_up_in_pretraining(
+  small_disk, pretrained_weights, capsys, monkeypatch, tmp_path, site
+):
+  run = small_disk(2**28) / 'run'
+  begin_pretraining(run)
+  where, name = PRETRAINING_SITES[site]
+  write = getattr(where, name)
+
+  def full(*args, **options):
+    small_disk(used(run))
+    return write(*args, **options)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(where, name, full)
+    assert pretrained_at(run, tmp_path) == 2
+  assert_said(run, capsys)
+  assert not (run / 'cascade' / WEIGHTS).exists()
+  small_disk(2**28)
+  assert pretrained_at(run, tmp_path) == 0
+  assert (run / 'cascade' / WEIGHTS).read_bytes() == pretrained_weights
 
 
 def test_a_disk_that_is_full_at_the_start(small_disk, capsys):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from dbflax import hosts
+from dbflax import disk, hosts
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = f'--config={ROOT / "configs/test.py"}'
@@ -26,8 +26,8 @@ CLOSE = {'rtol': 1e-3, 'atol': 2e-5}
 def start(commands, devices, folder=ROOT):
   """A process for every command; each has `devices` devices."""
   flags = (
-    f'--xla_force_host_platform_device_count={devices} '
-    '--xla_backend_optimization_level=0'
+    f'{os.environ["XLA_FLAGS"]} '
+    f'--xla_force_host_platform_device_count={devices}'
   )
   env = {**os.environ, 'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags}
   return [
@@ -56,11 +56,11 @@ def finish(processes, timeout):
   return [(p.returncode, o) for p, o in zip(processes, outputs, strict=True)]
 
 
-def run(folder, count, *options, devices=1):
+def run(folder, count, *options, devices=1, program=('-m', 'dbflax.main')):
   """configs/test.py on so many hosts: the processes."""
   at = address()
   shared = [
-    *('-m', 'dbflax.main', CONFIG, f'--workdir={folder}'),
+    *(*program, CONFIG, f'--workdir={folder}'),
     *(f'--config.{option}' for option in options),
   ]
   several = [
@@ -189,6 +189,138 @@ def wait_for(path, processes, seconds):
     assert time.monotonic() < end, f'no {path}'
     assert all(process.poll() is None for process in processes), 'one ended'
     time.sleep(0.05)
+
+
+def stopped(processes, asked, timeout):
+  """What two hosts print until they have ended, as they were asked to."""
+  begin = time.monotonic()
+  for n in asked:
+    processes[n].send_signal(signal.SIGTERM)
+  ends = finish(processes, timeout=300)
+  for code, output in ends:
+    assert code == 128 + signal.SIGTERM, output
+    assert 'Traceback' not in output, output
+  assert time.monotonic() - begin < timeout
+  return [output for _, output in ends]
+
+
+@pytest.mark.parametrize(
+  ('place', 'asked'),
+  [
+    ('training', [1]),
+    *(
+      pytest.param(place, asked, marks=pytest.mark.slow)
+      for place in ('training', 'elsewhere')
+      for asked in ([0], [1], [0, 1])
+      if (place, asked) != ('training', [1])
+    ),
+  ],
+)
+def test_whoever_is_asked_all_stop(tmp_path, place, asked):
+  """In training after the same step, saved; else at once, whoever waits."""
+  command, at = 'tests/stopped_hosts.py', address()
+  processes = start(
+    [[command, at, str(n), str(tmp_path), place] for n in range(2)], 1
+  )
+  there = 'in_5' if place == 'training' else 'waits'
+  for n in range(2):
+    wait_for(tmp_path / f'{n}.{there}', processes, seconds=120)
+  stopped(processes, asked, timeout=30)
+  saved = [
+    [path.suffix for path in tmp_path.glob(f'{n}.[0-9]*')] for n in range(2)
+  ]
+  assert saved[0] == saved[1]
+  assert len(saved[0]) == (place == 'training')
+
+
+# Enough of everything for a signal to come in the midst of it.
+LONG = (
+  *('cascade.stages=("stage_1","stage_2")', 'prior.count=60'),
+  *('stage_1.steps=240', 'stage_1.checkpoint_every=80'),
+  *('stage_1.sample_every=40', 'sample.images_per_prompt=16'),
+)
+# As soon as one more of these is there, these hosts get the signal.
+DISTURBED = (
+  ('prior/*.png', signal.SIGKILL, [1]),
+  ('prior/*.png', signal.SIGTERM, [0]),
+  ('prior/*.png', signal.SIGKILL, [0]),
+  ('stage_1/checkpoints/80', signal.SIGTERM, [1]),
+  ('stage_1/checkpoints/160', signal.SIGTERM, [0, 1]),
+  ('samples/stage_1/*.png', signal.SIGKILL, [0]),
+  ('samples/stage_1/*.png', signal.SIGTERM, [1]),
+  ('samples/stage_2/*.png', signal.SIGKILL, [1]),
+  ('samples/stage_2/*.png', signal.SIGTERM, [0, 1]),
+)
+
+
+@pytest.mark.slow
+def test_hosts_that_are_killed_or_stopped_anywhere_change_nothing(
+  tmp_path, monkeypatch
+):
+  """Started again each time, they end in the bytes of undisturbed ones."""
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'xla'))
+  monkeypatch.setenv('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+  begin = lambda folder: run(folder, 2, *LONG, program=('tests/simple_run.py',))
+  assert_finished(begin(tmp_path / 'whole'))
+  folder = tmp_path / 'run'
+  for place, number, asked in DISTURBED:
+    before = {path: path.stat().st_mtime_ns for path in folder.glob(place)}
+    processes = begin(folder)
+    wait_for_new(folder, place, before, processes)
+    if number == signal.SIGKILL:
+      lose(processes, asked)
+    else:
+      stopped(processes, asked, timeout=30)
+      if place.startswith('stage_1'):
+        assert_saved_at_once(
+          folder / 'stage_1/checkpoints', int(place.rpartition('/')[2])
+        )
+  assert_finished(begin(folder))
+  assert results(folder) == results(tmp_path / 'whole')
+
+
+def assert_finished(processes):
+  ends = finish(processes, timeout=1800)
+  assert [code for code, _ in ends] == [0, 0], [text for _, text in ends]
+
+
+def wait_for_new(folder, place, before, processes):
+  """Until a file of this pattern is there that was not, or is another."""
+  end = time.monotonic() + 900
+  is_new = lambda path: before.get(path) != path.stat().st_mtime_ns
+  while not any(map(is_new, folder.glob(place))):
+    assert time.monotonic() < end, f'no new {place}'
+    for process in processes:
+      assert process.poll() is None, process.communicate()[0]
+    time.sleep(0.01)
+
+
+def lose(processes, killed):
+  """Kills one of two hosts; the other ends with an error within a minute."""
+  begin = time.monotonic()
+  for n in killed:
+    processes[n].send_signal(signal.SIGKILL)
+  ends = finish(processes, timeout=300)
+  assert time.monotonic() - begin < 60
+  for n, (code, output) in enumerate(ends):
+    assert code == -signal.SIGKILL if n in killed else code != 0, output
+
+
+def assert_saved_at_once(folder, step):
+  """The newest checkpoint is of the step that they were in, and whole."""
+  newest = max(int(path.name) for path in folder.glob('[0-9]*'))
+  assert step < newest < step + 80
+  assert disk.damage(folder / str(newest)) == ''
+
+
+def results(folder):
+  """Relative path → bytes of what a run is for."""
+  endings = ('.png', '.safetensors', '.npy', '.jsonl', '.dbflax')
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in folder.rglob('*')
+    if path.suffix in endings
+  }
 
 
 @pytest.mark.slow

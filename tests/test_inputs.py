@@ -30,6 +30,33 @@ def test_more_photos_than_there_are_cannot_be_learnt_from(tmp_path):
     start(tmp_path, 6)
 
 
+STAGES = {'stage_1', 'stage_2', 'stage_3'}
+
+
+@pytest.mark.parametrize(
+  ('step', 'redone'),
+  [
+    ('prior', {'prior', 'stage_1', 'samples'}),
+    ('train', STAGES | {'samples'}),
+    ('samples', {'samples'}),
+    ('inversion', set()),  # another method's
+  ],
+)
+def test_another_version_of_a_steps_code_redoes_it_and_what_follows(
+  tmp_path, monkeypatch, step, redone
+):
+  run = start(tmp_path, 0)
+  prints = lambda: {
+    name: disk.fingerprint(made_of)
+    for name, made_of in inputs.of_mode(run, 'run').items()
+  }
+  before = prints()
+  assert before.keys() == {'photos', 'identifier', 'prior', 'samples'} | STAGES
+  monkeypatch.setitem(inputs._CODE, step, 99)
+  after = prints()
+  assert {name for name in after if after[name] != before[name]} == redone
+
+
 # --- Captions ----------------------------------------------------------------
 
 

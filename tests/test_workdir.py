@@ -308,3 +308,48 @@ def test_redoing_a_step_leaves_those_who_took_it_over_alone(tmp_path):
   second.step('prior', {'n': 3}, builder([]))
   first.step('prior', {'n': 4}, builder([], 'new'))
   assert (second.prior / 'result.txt').read_text() == 'made'
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
+  def refuse(*_):
+    raise OSError(37, 'No locks available')
+
+  monkeypatch.setattr(workdir.fcntl, 'flock', refuse)
+  run = workdir.Workdir(tmp_path, 'dog')
+  run.step('prior', {'n': 3}, builder([]))
+  assert f'no lock on {tmp_path / "run.lock"}' in caplog.text
+  assert run.state('prior', {'n': 3}) == workdir.DONE
+
+
+@pytest.mark.parametrize(
+  'entry',
+  [4, None, 'x', [], [4], [4, None], {'a': 1}],
+)
+@pytest.mark.parametrize('name', ['result.txt', '../x', '/etc/hostname'])
+def test_a_manifest_of_the_same_inputs_but_strange_files(tmp_path, entry, name):
+  """What it names is not as it says, so the step is done again."""
+  calls, run = [], workdir.Workdir(tmp_path)
+  run.step('prior', {'n': 3}, builder(calls))
+  record = disk.read_json(run.prior / disk.MANIFEST)
+  disk.write_json(run.prior / disk.MANIFEST, {**record, 'files': {name: entry}})
+  run.step('prior', {'n': 3}, builder(calls))
+  assert len(calls) == 2 and disk.damage(run.prior) == ''
+
+
+def test_a_file_outside_of_a_step_is_none_of_it(tmp_path):
+  (tmp_path / 'x').write_text('mine')
+  run = workdir.Workdir(tmp_path)
+  run.step('prior', {'n': 3}, builder([]))
+  record = disk.read_json(run.prior / disk.MANIFEST)
+  outside = {'../x': [4, disk.file_fingerprint(tmp_path / 'x')]}
+  disk.write_json(run.prior / disk.MANIFEST, {**record, 'files': outside})
+  assert run.state('prior', {'n': 3}) == 'redone, ../x lies elsewhere'
+
+
+@pytest.mark.parametrize('content', ['', '{"na', '[]', '7'])
+def test_whose_folder_it_is_is_not_guessed(tmp_path, content):
+  workdir.Workdir(tmp_path, 'dog').own()
+  (tmp_path / 'run.json').write_text(content)
+  for name in ('dog', 'teapot'):
+    with pytest.raises(errors.UserError, match=r"run\.json' is damaged"):
+      workdir.Workdir(tmp_path, name).claim()

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dbflax import errors
+from dbflax import disk, errors
 
 # Below it are the features of TFDS; importing one runs no other code.
 _FEATURES = 'tensorflow_datasets.core.features.'
@@ -79,13 +79,11 @@ def _read(name: str, split: str) -> list[tuple[bytes, bytes]]:
 
   folder = pathlib.Path(name).expanduser()
   if folder.is_dir():
-    _check_features(folder / 'features.json')
+    _check_files(folder)
     builder = tfds.builder_from_directory(folder)
   else:
     for root in file_utils.list_data_dirs():
-      found = pathlib.Path(root, name.partition('/')[0])
-      for path in found.rglob('features.json'):
-        _check_features(path)
+      _check_files(pathlib.Path(root, name.partition('/')[0]))
     builder = tfds.builder(name)
   _check_records(builder)
   # Encoded bytes, so that files and data sets are decoded by one function.
@@ -95,11 +93,18 @@ def _read(name: str, split: str) -> list[tuple[bytes, bytes]]:
   return [(bytes(e['image']), bytes(e.get('caption', b''))) for e in examples]
 
 
+def _check_files(folder: pathlib.Path) -> None:
+  """Raises UserError if TFDS would wait for a pipe, or import other code."""
+  for path in folder.rglob('*'):
+    if not path.is_dir():
+      disk.check_file(path)
+    if path.name == 'features.json':
+      _check_features(path)
+
+
 def _check_features(path: pathlib.Path) -> None:
   """Raises UserError if features.json would have TFDS import other code."""
-  if not path.is_file():
-    return  # TFDS says so.
-  for key, text in _texts(json.loads(path.read_bytes())):
+  for key, text in _texts(json.loads(disk.read(path))):
     if key in _OPAQUE:
       raise errors.UserError(
         f"'{path}' describes a feature by '{key}', which cannot be checked; "

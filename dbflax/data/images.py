@@ -4,8 +4,8 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 [-1, 1] inside (`to_float`, `to_uint8`).
 """
 
+import contextlib
 import functools
-import os
 import pathlib
 import struct
 import warnings
@@ -79,12 +79,12 @@ def load(source, name: str = '') -> np.ndarray:
     UserError: unreadable, truncated, not an image, or over MAX_PIXELS.
   """
   name = name or str(source)
-  _check_is_file(source, name)
   try:
     with warnings.catch_warnings():
       # Pillow warns about size on its own; `_check_size` refuses earlier.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-      with Image.open(source, formats=_formats()) as image:
+      with _open(source) as file:
+        image = Image.open(file, formats=_formats())
         _check_size(image.size, name)
         return _to_rgb(ImageOps.exif_transpose(image))
   except Image.DecompressionBombError as error:
@@ -101,11 +101,11 @@ def load(source, name: str = '') -> np.ndarray:
     ) from error
 
 
-def _check_is_file(source, name: str) -> None:
-  """Raises UserError for a path of something else; a pipe would never end."""
-  is_path = isinstance(source, (str, pathlib.Path))
-  if is_path and os.path.exists(source) and not os.path.isfile(source):
-    raise errors.UserError(f"'{name}' is no file; replace or remove it")
+def _open(source):
+  """A context with an open file; one that was given is not closed after it."""
+  if hasattr(source, 'read'):
+    return contextlib.nullcontext(source)
+  return disk.open_file(source)
 
 
 @functools.cache

@@ -18,6 +18,9 @@ import numpy as np
 from dbflax import disk, errors
 from dbflax.data import images
 
+# The steps of a run that `of_workdir` reads.
+STEPS = ('identifier', 'photos', 'samples')
+
 
 class Subject(NamedTuple):
   """Whom prompts are about.
@@ -53,14 +56,13 @@ class Group(NamedTuple):
 
 def unfinished(root: pathlib.Path) -> str:
   """The first step of a run that is missing for `of_workdir`; '' if none."""
-  steps = ('identifier', 'photos', 'samples')
-  missing = [s for s in steps if not (root / s / disk.MANIFEST).exists()]
+  missing = [s for s in STEPS if not (root / s / disk.MANIFEST).exists()]
   return missing[0] if missing else ''
 
 
 def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:
   """(samples, photos) of a finished run; photos are uint8 [H, W, 3]."""
-  who = json.loads((root / 'identifier/identifier.json').read_text())
+  who = json.loads(disk.read(root / 'identifier/identifier.json'))
   subject = Subject(who['text'], who['class_noun'])
   photos = images.list_photos(root / 'photos')
   return of_run(root / 'samples', subject), [*map(images.load, photos)]
@@ -73,7 +75,7 @@ def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
   with the class noun for all of them. Prompts that name further subjects of the
   run are left out: photos and figures are of the first.
   """
-  entries = json.loads((samples / 'samples.json').read_text())
+  entries = json.loads(disk.read(samples / 'samples.json'))
   pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
   return [
     Group(

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from dbflax import errors
+from dbflax import disk, errors
 
 Image = Float[Array, 'B H W 3']
 
@@ -44,7 +44,7 @@ def read_arrays(path: pathlib.Path) -> dict:
     UserError: it is no such file, or holds anything but arrays.
   """
   try:
-    with open(path, 'rb') as file:
+    with disk.open_file(path) as file:
       return _ArraysOnly(file).load()
   except (OSError, EOFError, pickle.UnpicklingError) as error:
     raise errors.UserError(

@@ -109,7 +109,7 @@ def of_run(root: pathlib.Path) -> dict | None:
       reason,
     )
     return None
-  return json.loads((folder / FILE).read_text())
+  return json.loads(disk.read(folder / FILE))
 
 
 def _difference(root: pathlib.Path, manifest: dict) -> str:

@@ -1,9 +1,7 @@
 """Losses over the steps of a training, as inline SVG."""
 
 import io
-import json
 import math
-import pathlib
 
 import markupsafe
 import matplotlib
@@ -21,13 +19,6 @@ _PLACEHOLDERS = {
   '#030303': 'var(--prior)',
 }
 COLOURS = {css: colour for colour, css in _PLACEHOLDERS.items()}
-
-
-def read_log(path: pathlib.Path) -> list[dict[str, float]]:
-  """The lines of a metrics log; one cut by a kill is left out."""
-  if not path.is_file():
-    return []
-  return [json.loads(line) for line in path.read_text().split('\n')[:-1]]
 
 
 def curve(log, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

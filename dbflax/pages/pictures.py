@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from dbflax import disk
 from dbflax.data import images
 
 # Images whose shorter side is at most this stay lossless and are scaled up
@@ -40,7 +41,7 @@ def picture(path: pathlib.Path, side: int, quality: int) -> Picture:
   """
   pixels = images.load(path)
   height, width = pixels.shape[:2]
-  kind, content = 'png', path.read_bytes()
+  kind, content = 'png', disk.read(path)
   if min(width, height) > SMALL:
     jpeg = _jpeg(pixels, side, quality)
     if len(jpeg) < len(content):

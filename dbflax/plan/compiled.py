@@ -105,7 +105,7 @@ def _kept(program: steps.Program, folder, target: str, options) -> dict:
   path = folder / f'{hashlib.sha256(text.encode()).hexdigest()}.json'
   if not path.exists():
     disk.write_json(path, _compile(lowered, options))
-  return json.loads(path.read_bytes())
+  return json.loads(disk.read(path))
 
 
 def _compile(lowered, options) -> dict:

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from dbflax import disk
 from dbflax.data import images
 from dbflax.pages import intervals, page
 from dbflax.study import results as results_lib
@@ -70,7 +71,7 @@ def _subjects(shown) -> list[dict[str, Any]]:
 
 def _samples(folder: pathlib.Path) -> list[tuple[str, dict[str, pathlib.Path]]]:
   """(prompt, its first picture at each stage) of every prompt."""
-  entries = json.loads((folder / 'samples.json').read_text())
+  entries = json.loads(disk.read(folder / 'samples.json'))
   return [
     (
       entry['prompt'],

@@ -167,7 +167,7 @@ def _npy(array: np.ndarray) -> bytes:
 def _read(path: pathlib.Path, max_length: int) -> np.ndarray | None:
   """The states of one prompt, or None if they must be encoded."""
   try:
-    content = path.read_bytes()
+    content = disk.read(path)
   except FileNotFoundError:
     return None
   content, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]

@@ -10,14 +10,13 @@ import copy
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import sentencepiece
 from jaxtyping import Int
 
-from dbflax import errors
+from dbflax import disk, errors
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 # SentencePiece writes the space before a word as this character.
@@ -38,7 +37,7 @@ class Tokenizer:
       UserError: it is absent, no SentencePiece model, or not of the T5 kind.
     """
     try:
-      content = pathlib.Path(spiece_path).read_bytes()
+      content = disk.read(spiece_path)
     except OSError as error:
       raise errors.UserError(
         f'tokenizer {spiece_path} cannot be read ({error.strerror}): give the '

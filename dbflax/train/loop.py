@@ -17,7 +17,7 @@ import numpy as np
 import tqdm
 
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import errors, hosts, sharding, stop
+from dbflax import disk, errors, hosts, sharding, stop
 from dbflax.train import events as events_lib
 from dbflax.train import state as state_lib
 
@@ -45,10 +45,12 @@ def run(
   """Runs from the state's step to `steps`, and leaves a checkpoint there.
 
   Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
-  never), and where somebody asks to stop. A step whose loss or gradient is not
-  finite leaves the parameters as they were (`step`); so many as `max_skipped`
-  may be. The bar says how many of the `images` of each step are learned from in
-  a second (0: it does not). `track(step, **metrics)` gets what the log gets.
+  never), and where somebody asks to stop. A resumed run draws the sample of its
+  first state again: it may have been killed in between. A step whose loss or
+  gradient is not finite leaves the parameters as they were (`step`); so many as
+  `max_skipped` may be. The bar says how many of the `images` of each step are
+  learned from in a second (0: it does not). `track(step, **metrics)` gets what
+  the log gets.
 
   Raises:
     UserError: on one more, with the parts of its loss.
@@ -56,32 +58,38 @@ def run(
   """
   start = int(state.step)
   is_late = _timer(checkpoint_minutes)
+  is_due = lambda done: done % checkpoint_every == 0 or is_late(done)
+  is_sampled = lambda done: sample and sample_every and done % sample_every == 0
   with (
     MetricsLog(log_path, name, start, max_skipped, track) as log,
     stop.deferred() as asked,
   ):
+    if start and is_sampled(start):
+      sample(state, start)
     bar = _bar(name, start, steps)
     for step in bar:
       state, metrics = update(state, step)
       shown = log.add(step, metrics)
       bar.set_postfix_str(_speed(bar, images) + shown, refresh=False)
       done = step + 1
-      stops = asked.check(done)
-      if (
-        stops or done == steps or done % checkpoint_every == 0 or is_late(done)
-      ):
+      stops = asked.check()
+      if stops or done == steps or is_due(done):
         log.drain()
         checkpoints.save(done, state)
-      if stops and done < steps:
-        checkpoints.wait()
-        asked.obey()
+      if stops:
+        break
       checkpoints.poll()
-      if sample and sample_every and (done % sample_every == 0):
+      if is_sampled(done):
         sample(state, done)
+    if asked.settle():
+      checkpoints.wait()
+      hosts.wait('the last checkpoint is whole')
+      asked.obey()
   return state
 
 
 def _bar(name: str, start: int, steps: int) -> tqdm.tqdm:
+  """The steps that there are left; the first host shows them."""
   return tqdm.tqdm(
     range(start, steps),
     name,
@@ -136,19 +144,18 @@ class MetricsLog:
     self._name, self._pending, self._shown = name, None, ''
     self._track = track or (lambda step, **metrics: None)
     # All hosts have the same metrics; one writes them down.
-    path = path if hosts.is_first() else pathlib.Path(os.devnull)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A resumed run forgets what the killed one logged past its checkpoint.
-    lines = [line for line in read(path) if line['step'] < start]
-    # Only the first host's log has lines.
+    writes, lines = hosts.is_first(), []
+    if writes:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      # A resumed run forgets what the killed one logged past its checkpoint.
+      lines = [line for line in disk.read_log(path) if line['step'] < start]
+      path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     self._left = max_skipped - hosts.from_first(
       lambda: sum(not _is_finite(line) for line in lines)
     )
-    path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
-    self._file = path.open('a')
-    self._events = events_lib.Events(
-      path.with_name(events_lib.NAME) if hosts.is_first() else path, lines
-    )
+    self._file = (path if writes else pathlib.Path(os.devnull)).open('a')
+    at = path.with_name(events_lib.NAME)
+    self._events = events_lib.Events(at, lines) if writes else None
 
   def __enter__(self):
     return self
@@ -157,7 +164,8 @@ class MetricsLog:
     if kind is None:
       self.drain()
     self._file.close()
-    self._events.close()
+    if self._events:
+      self._events.close()
 
   def add(self, step: int, metrics: dict) -> str:
     """Takes a step's metrics; returns the newest known, for the bar."""
@@ -174,7 +182,8 @@ class MetricsLog:
     values = {k: float(v) for k, v in jax.device_get(metrics).items()}
     self._file.write(json.dumps({'step': step, **values}) + '\n')
     self._file.flush()
-    self._events.add(step, **values)
+    if self._events:
+      self._events.add(step, **values)
     self._track(step, **values)
     self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
     if not _is_finite(values):
@@ -194,14 +203,6 @@ class MetricsLog:
 
 def _is_finite(values: dict) -> bool:
   return all(math.isfinite(value) for value in values.values())
-
-
-def read(path: pathlib.Path) -> list[dict]:
-  """The metrics that a log holds; a line cut by a kill is left out."""
-  if not path.exists():
-    return []
-  lines = path.read_text().split('\n')[:-1]
-  return [json.loads(line) for line in lines]
 
 
 def restore(

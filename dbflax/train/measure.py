@@ -118,7 +118,7 @@ def run(config, folder: pathlib.Path, out: pathlib.Path) -> None:
   """
   chosen = choose(config.measure.only)
   bench, path = _Bench(config, folder), out / 'measure.json'
-  results = json.loads(path.read_text()) if path.exists() else {}
+  results = json.loads(disk.read(path)) if path.exists() else {}
   for part in chosen:
     # Before the measure: it may take long, and the weights may change.
     settings = bench.settings(part)

@@ -64,6 +64,7 @@ def read_params(
 
 def _open(file: pathlib.Path) -> dict:
   """Tensor name → something to slice; nothing is read yet."""
+  disk.check_file(file)
   if file.suffix == '.bin':
     return pickled.tensors(file)
   try:

@@ -16,7 +16,7 @@ import dataclasses
 import json
 import pathlib
 
-from dbflax import errors
+from dbflax import disk, errors
 
 # Folder → what its weights are called, as safetensors and as a pickle. The
 # oracle's (toybox.oracle) follow suit.
@@ -78,10 +78,10 @@ def _one_or_shards(folder, stem: str, ending: str, variant: str):
   """The files of one kind; () if there are none."""
   dotted = f'.{variant}' if variant else ''
   one = folder / f'{stem}{dotted}.{ending}'
-  if one.is_file():
+  if one.exists():
     return (one,)
   index = folder / f'{stem}.{ending}.index{dotted}.json'
-  return _shards(index) if index.is_file() else ()
+  return _shards(index) if index.exists() else ()
 
 
 def _shards(index: pathlib.Path) -> tuple[pathlib.Path, ...]:
@@ -98,7 +98,7 @@ def _shards(index: pathlib.Path) -> tuple[pathlib.Path, ...]:
         f'{index} names {name!r}, which is not a file beside it; fetch the '
         'weights again from a source that you trust.'
       )
-  missing = [name for name in names if not (index.parent / name).is_file()]
+  missing = [name for name in names if not (index.parent / name).exists()]
   if missing or not names:
     raise errors.UserError(
       f'{index} lists {len(names)} files, of which {missing} are missing; '
@@ -124,7 +124,7 @@ def read_json(path: pathlib.Path) -> dict:
     UserError: the file is missing, or not a JSON object.
   """
   try:
-    content = json.loads(pathlib.Path(path).read_text())
+    content = json.loads(disk.read(path))
   except FileNotFoundError as e:
     raise errors.UserError(
       f'{path} is missing: not a cascade directory (see docs/cascades.md).'

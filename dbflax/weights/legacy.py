@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dbflax import errors
+from dbflax import disk, errors
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _DTYPES = {
@@ -74,7 +74,7 @@ def tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     UserError: it is no such file, or holds anything but tensors.
   """
   try:
-    with open(path, 'rb') as file:
+    with disk.open_file(path) as file:
       parts, storages = _read(file)
     return {name: p.of(storages[p.storage[0]]) for name, p in parts.items()}
   # What a damaged file makes of the reading above.

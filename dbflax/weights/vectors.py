@@ -40,7 +40,8 @@ def read(folder: pathlib.Path) -> Float[np.ndarray, 'V D']:
     UserError: the file is missing or damaged.
   """
   try:
-    [(_, vectors)] = safetensors.numpy.load_file(folder / FILE).items()
+    tensors = safetensors.numpy.load(disk.read(folder / FILE))
+    [(_, vectors)] = tensors.items()
   except (safetensors.SafetensorError, ValueError, OSError) as error:
     raise errors.UserError(
       f'{folder / FILE} holds no learned vectors ({error}); --mode=train '

@@ -31,11 +31,11 @@ _full_size = get_config
 
 
 def get_config(variant: str = ''):
-  from configs import test
+  from configs import test, variants
 
   config = _full_size()
   test.shrink(config)
-  return apply_variant(config, variant, {})
+  return variants.apply(config, variant, {})
 """
 
 

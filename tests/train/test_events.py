@@ -7,6 +7,7 @@ import pytest
 from tensorboardX import record_writer
 from tensorboardX.proto import event_pb2
 
+from dbflax import disk
 from dbflax.train import events, loop
 
 
@@ -47,7 +48,7 @@ def log(folder, steps, start=0, crash=False):
 
 def test_it_holds_what_the_log_holds(tmp_path):
   found = scalars(log(tmp_path, 12))
-  lines = loop.read(tmp_path / 'metrics.jsonl')
+  lines = disk.read_log(tmp_path / 'metrics.jsonl')
   assert len(found) == len(lines) == 12
   for (step, values), line in zip(found, lines, strict=True):
     assert step == line.pop('step')

@@ -12,8 +12,8 @@ import pytest
 from flax import traverse_util
 
 from configs import default
-from dbflax import cascade, sharding
-from dbflax.train import finetune, loop
+from dbflax import cascade, disk, sharding
+from dbflax.train import finetune
 
 # What is trained, in the fields of a stage's config.
 CASES = {
@@ -96,7 +96,7 @@ def run(tiny, network, compilation_cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp(case)
     before = len(network)
     tuned, previews = _run(tiny.stages['stage_1'], folder, case, 4)
-    log = loop.read(folder / 'metrics.jsonl')
+    log = disk.read_log(folder / 'metrics.jsonl')
     return tuned, previews, network[before:], log
 
   return once
@@ -175,7 +175,7 @@ def test_a_resumed_run_ends_in_the_same_bits(run, tiny, tmp_path, case):
   same = np.testing.assert_array_equal
   jax.tree.map(same, resumed.params, through.params)
   jax.tree.map(same, resumed.lora, through.lora)
-  assert loop.read(tmp_path / 'metrics.jsonl') == log
+  assert disk.read_log(tmp_path / 'metrics.jsonl') == log
 
 
 @ALL

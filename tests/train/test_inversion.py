@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from configs import default
-from dbflax import cascade, sharding
+from dbflax import cascade, disk, sharding
 from dbflax.text import t5
-from dbflax.train import inversion, loop, optimizer, step
+from dbflax.train import inversion, optimizer, step
 from dbflax.train import state as state_lib
 
 pytestmark = pytest.mark.usefixtures('compilation_cache')
@@ -149,8 +149,8 @@ def test_a_resumed_run_ends_in_the_same_bits(stage, frozen, tmp_path):
   resumed = _run(stage, frozen, tmp_path / 'a', 6, sample)
   assert seen == [4, 6]  # it went on from step 2
   np.testing.assert_array_equal(resumed, through)
-  log = loop.read(tmp_path / 'a/metrics.jsonl')
-  assert log == loop.read(tmp_path / 'through/metrics.jsonl')
+  log = disk.read_log(tmp_path / 'a/metrics.jsonl')
+  assert log == disk.read_log(tmp_path / 'through/metrics.jsonl')
   assert [line['step'] for line in log] == list(range(6))
 
 

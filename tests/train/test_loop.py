@@ -8,7 +8,7 @@ import types
 import jax.numpy as jnp
 import pytest
 
-from dbflax import errors, stop
+from dbflax import disk, errors, stop
 from dbflax.train import loop
 from dbflax.train import state as state_lib
 
@@ -89,17 +89,41 @@ def test_asked_to_stop_it_saves_the_step_that_it_is_in(tmp_path, number):
   saved = run(tmp_path, 7, ask)
   assert saved.on_disk == [4]
   assert stop.exit_code(saved.stopped) == 128 + number
-  lines = loop.read(tmp_path / 'metrics.jsonl')
+  lines = disk.read_log(tmp_path / 'metrics.jsonl')
   assert [line['step'] for line in lines] == [0, 1, 2, 3]
   assert run(tmp_path, 7, start=4).steps == [7]
-  lines = loop.read(tmp_path / 'metrics.jsonl')
+  lines = disk.read_log(tmp_path / 'metrics.jsonl')
   assert [line['step'] for line in lines] == list(range(7))
 
 
-def test_in_the_last_step_it_need_not_stop(tmp_path):
+def test_asked_in_the_last_step_what_comes_next_is_not_begun(tmp_path):
   ask = lambda step: step == 6 and os.kill(os.getpid(), signal.SIGTERM)
   saved = run(tmp_path, 7, ask)
-  assert saved.steps == [7] and not hasattr(saved, 'stopped')
+  assert saved.on_disk == [7] and saved.stopped.number == signal.SIGTERM
+
+
+def test_asked_while_the_last_step_is_saved_it_stops_too(tmp_path, monkeypatch):
+  def save(saved, step, state):
+    saved.steps.append(step)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(Checkpoints, 'save', save)
+  saved = run(tmp_path, 7)
+  assert saved.on_disk == [7] and saved.stopped.number == signal.SIGTERM
+
+
+def test_a_sample_that_a_stop_came_before_is_drawn_after_it(tmp_path):
+  drawn = []
+  options = {
+    'sample_every': 2,
+    'sample': lambda state, step: drawn.append((step, int(state.step))),
+  }
+  ask = lambda step: step == 3 and os.kill(os.getpid(), signal.SIGTERM)
+  assert run(tmp_path, 7, ask, **options).on_disk == [4]
+  run(tmp_path, 7, start=4, **options)
+  assert sorted(set(drawn)) == [(2, 2), (4, 4), (6, 6)]
+  run(tmp_path, 7, start=5, **options)
+  assert drawn[-1] == (6, 6) and (5, 5) not in drawn
 
 
 @pytest.mark.parametrize('when', [[0], [3, 3]])

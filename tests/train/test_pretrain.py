@@ -9,7 +9,7 @@ from configs import toybox
 from dbflax import disk, errors, pretrained
 from dbflax.diffusion import lowres
 from dbflax.toybox import stream
-from dbflax.train import loop, pretrain
+from dbflax.train import pretrain
 
 
 def _config(target):
@@ -50,7 +50,7 @@ def test_what_is_written_is_a_cascade(trained):
 
 
 def test_phases_follow_each_other(trained):
-  log = loop.read(trained / 'stage_1/metrics.jsonl')
+  log = disk.read_log(trained / 'stage_1/metrics.jsonl')
   assert [line['step'] for line in log] == [0, 1, 2]
   phases = [dict(p) for p in _config('stage_1').stage_1.phases]
   sizes = [pretrain._phase(phases, n)['resolution'] for n in range(3)]

@@ -10,7 +10,7 @@ import pytest
 from configs import toybox
 from dbflax import checkpoints, disk
 from dbflax.toybox import held_out, oracle, oracle_check, scene, stream
-from dbflax.train import loop, pretrain, pretrain_oracle
+from dbflax.train import pretrain, pretrain_oracle
 
 _draw = jax.jit(
   functools.partial(
@@ -156,7 +156,7 @@ def test_what_is_written_is_an_oracle(trained):
   found = oracle.load(trained / 'cascade/oracle')
   pictures = np.zeros((2, 64, 64, 3), np.float32)
   assert len(oracle.read(found, pictures).identity) == 2
-  log = loop.read(trained / 'oracle/metrics.jsonl')
+  log = disk.read_log(trained / 'oracle/metrics.jsonl')
   assert [line['step'] for line in log] == [0, 1, 2]
 
 
@@ -177,7 +177,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     patch.setattr(checkpoints.Checkpoints, 'save', save_and_die)
     with pytest.raises(KeyboardInterrupt):
       go()
-  assert len(loop.read(tmp_path / 'work/metrics.jsonl')) == 1
+  assert len(disk.read_log(tmp_path / 'work/metrics.jsonl')) == 1
   go()
   weights = 'oracle/model.safetensors'
   assert disk.file_fingerprint(tmp_path / weights) == disk.file_fingerprint(

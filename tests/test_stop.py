@@ -1,0 +1,70 @@
+"""Truths of being asked to stop, in processes of their own."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Python's handlers are not called before such a call is over.
+BUSY = """
+import hashlib, os, signal, sys, threading
+from dbflax import stop
+stop._PATIENCE = 1
+kill = lambda: os.kill(os.getpid(), signal.{name})
+threading.Timer(0.5, kill).start()
+def work(rounds):
+  print('works', flush=True)
+  hashlib.pbkdf2_hmac('sha256', b'', b'', rounds)
+"""
+
+
+def run(name, script):
+  """(exit code, stdout, stderr, seconds) of a process that gets a signal."""
+  begin = time.monotonic()
+  done = subprocess.run(
+    [sys.executable, '-c', BUSY.format(name=name) + script],
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+  seconds = time.monotonic() - begin
+  return done.returncode, done.stdout, done.stderr, seconds
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT'])
+def test_who_does_not_answer_is_ended(name):
+  code, out, error, seconds = run(
+    name, 'with stop.on_signals():\n  work(10**9)\n'
+  )
+  assert code == 128 + getattr(signal, name) and out == 'works\n'
+  assert error == 'dbflax: stopped; the same command goes on\n'
+  assert seconds < 60  # It would work for many minutes.
+
+
+def test_a_step_is_waited_for():
+  script = """
+with stop.on_signals(), stop.deferred() as asked:
+  asked.check()
+  work(10**7)
+  print('done', asked.check() and asked.number, flush=True)
+  os._exit(0)
+"""
+  code, out, _, seconds = run('SIGTERM', script)
+  assert (code, out) == (0, f'works\ndone {int(signal.SIGTERM)}\n')
+  assert seconds > 2
+
+
+def test_after_the_run_signals_are_what_they_were():
+  script = """
+with stop.on_signals():
+  pass
+work(10**8)
+"""
+  assert run('SIGTERM', script)[0] == -signal.SIGTERM
