@@ -31,7 +31,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.identifier = _identifier()
   config.text = _text()
   config.prior = _prior()
-  config.stage_1 = _stage(steps=600, weighting='min_snr')
+  config.stage_1 = _stage(steps=600, weighting='min_snr', learning_rate=3e-4)
   config.stage_2 = _stage(steps=40, batch=1, noise_level=1e-5)
   config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
   config.inversion = _inversion()
@@ -307,7 +307,12 @@ def _serve() -> ml_collections.ConfigDict:
 
 
 def _stage(
-  steps, batch=2, crop=0, noise_level=0.0, weighting='simple'
+  steps,
+  batch=2,
+  crop=0,
+  noise_level=0.0,
+  weighting='simple',
+  learning_rate=1e-4,
 ) -> ml_collections.ConfigDict:
   """How one stage is fine-tuned."""
   stage = ml_collections.ConfigDict()
@@ -317,7 +322,7 @@ def _stage(
   stage.steps = steps
   # Photos per step; as many class images come on top.
   stage.batch = batch
-  _add_optimizer(stage)
+  _add_optimizer(stage, learning_rate)
   # Weight of the loss over the schedule: 'simple' (DDPM's and DeepFloyd's) or
   # 'min_snr'. Best is what the cascade was pre-trained with.
   stage.weighting = weighting
@@ -355,7 +360,7 @@ def _stage(
   return stage
 
 
-def _add_optimizer(stage) -> None:
+def _add_optimizer(stage, learning_rate) -> None:
   """How gradients become steps."""
   # 'adamw', 'adafactor' (no first moment averages its updates, so they are
   # larger: take a lower rate) or 'muon'. Their state for the embedded base,
@@ -364,8 +369,9 @@ def _add_optimizer(stage) -> None:
   # Type in which AdamW keeps its two moments; 'bfloat16' takes half: 13.3 MB
   # there. The second is rounded at random, so that it is right on average.
   stage.moments_dtype = 'float32'
-  # Peak learning rate (the paper's for Imagen is 1e-5).
-  stage.learning_rate = 1e-4
+  # Peak learning rate (the paper's for Imagen is 1e-5). docs/tuning.md has what
+  # others make of the embedded dog.
+  stage.learning_rate = learning_rate
   # Decoupled weight decay.
   stage.weight_decay = 0.0
   # Steps over which the learning rate rises from 0.
