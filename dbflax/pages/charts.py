@@ -69,7 +69,9 @@ def chart(lines) -> str:
   values = np.concatenate([values for _, _, values, _ in lines])
   if 0 < 10 * values.min() < values.max():
     axes.set_yscale('log')
-    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=6))
+    # Between powers of ten only if there are few.
+    subs = (1, 2, 5) if values.max() < 100 * values.min() else (1,)
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=6))
     axes.yaxis.set_major_formatter(ticker.FuncFormatter('{:g}'.format))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
   axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from dbflax.pages import charts
 
@@ -40,3 +41,14 @@ def test_charts_take_the_colours_of_the_page():
   assert '#0' not in svg
   assert '<text' in svg
   assert 'metadata' not in svg
+
+
+@pytest.mark.parametrize('smallest', [0.04, 1e-3, 2e-5, 1e-9])
+def test_few_labels_however_far_losses_lie_apart(smallest):
+  steps = np.arange(4.0)
+  values = np.geomspace(smallest, 0.5, 4)
+  svg = charts.chart([('var(--prior)', steps, values, values)])
+  labels = re.findall(r'<text[^>]*>([^<]+)</text>', svg)
+  powers = [label for label in labels if re.fullmatch(r'[\d.e-]+', label)]
+  # Those of the steps are four.
+  assert 2 <= len(powers) - 4 <= 7
