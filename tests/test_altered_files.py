@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 
-from dbflax import cascade, disk, main, scores
+from dbflax import disk, main, scores
 from tests import simple_run
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -38,8 +38,7 @@ def call(mode, folder, dry_run=False):
 
 @pytest.fixture(scope='module', autouse=True)
 def simple_network():
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cascade, 'network', simple_run.network)
+  with simple_run.in_this_process():
     yield
 
 

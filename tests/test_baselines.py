@@ -129,6 +129,7 @@ def test_what_a_change_makes_stale(inverted, call, capsys):
     assert found['inversion'] == f'redone, {reason} changed', option
     assert found['samples'].startswith('redone'), option
   found = states(call, capsys, inverted, *INVERSION, 'stage_1.steps=9')
+  assert found.pop('report') == 'redone, config changed'
   assert set(found.values()) == {'skipped, up to date'}
 
 

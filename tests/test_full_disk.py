@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from dbflax import cascade, checkpoints, disk, main, pretrained, scores
+from dbflax import checkpoints, disk, main, pretrained, scores
 from dbflax.data import images
 from dbflax.plan import planner
 from dbflax.study import runs
@@ -27,8 +27,7 @@ BOOKS = {'config.json', 'run.lock', 'times.json'}
 @pytest.fixture(scope='module', autouse=True)
 def simple_network():
   """As fast to compile as can be, and with a gradient."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cascade, 'network', simple_run.network)
+  with simple_run.in_this_process():
     yield
 
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from dbflax import cascade, checkpoints, disk, main
+from dbflax import checkpoints, disk, main
 from dbflax.data import images
 from tests import simple_run
 
@@ -34,13 +34,12 @@ def call(mode, folder, *options):
 
 @pytest.fixture(scope='module', autouse=True)
 def simple_network():
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cascade, 'network', simple_run.network)
+  with simple_run.in_this_process():
     yield
 
 
 @pytest.fixture(scope='module', autouse=True)
-def plain(tmp_path_factory):
+def plain(simple_network, tmp_path_factory):
   """The workdir of a run that nothing disturbs."""
   folder = tmp_path_factory.mktemp('plain') / 'run'
   assert call('run', folder) == 0

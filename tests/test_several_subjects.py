@@ -12,14 +12,14 @@ import safetensors.numpy
 
 from configs import test as test_config
 from configs import two_subjects
-from dbflax import errors, inputs, main, pipeline, report, rng, validate
+from dbflax import disk, errors, inputs, main, pipeline, report, rng, validate
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.evaluate import gathered
 from dbflax.plan import steps
-from dbflax.train import finetune, loop, step
+from dbflax.train import finetune, step
 
 pytestmark = pytest.mark.usefixtures('compilation_cache')
 
@@ -289,8 +289,8 @@ def test_a_killed_training_of_two_resumes_exactly(
   resumed, first = weights(tmp_path / 'a'), weights(finished)
   for name, tensor in first.items():
     np.testing.assert_array_equal(resumed[name], tensor, err_msg=name)
-  log = loop.read(tmp_path / 'a/stage_1/metrics.jsonl')
-  assert log == loop.read(finished / 'stage_1/metrics.jsonl')
+  log = disk.read_log(tmp_path / 'a/stage_1/metrics.jsonl')
+  assert log == disk.read_log(finished / 'stage_1/metrics.jsonl')
 
 
 def test_the_configs_prompts_name_both():

@@ -4,7 +4,6 @@ import pathlib
 from typing import Any, NamedTuple
 
 from dbflax import disk, methods, report, validate
-from dbflax.pages import charts
 
 
 class Step(NamedTuple):
@@ -95,7 +94,7 @@ def _step(root, config: dict, name: str, state: str) -> Step:
     )
   if name == 'report':
     return Step('report', state)
-  done = len(charts.read_log(folder / 'metrics.jsonl'))
+  done = len(disk.read_log(folder / 'metrics.jsonl'))
   return Step(
     f'training {name.replace("_", " ")}', state, done, config[name]['steps']
   )

@@ -26,7 +26,7 @@ def spy(encoder, params, *args, **kwargs):
 embed.embed = spy
 
 work = workdir.Workdir(sys.argv[1], 'test')
-given = job.Job(config, work, model, {}, None, {}, None)
+given = job.Job(config, work, model, (), {}, None)
 found = given.embed(prompts)
 np.testing.assert_allclose(found, expected, atol=1e-5)
 table = max(x.nbytes for x in jax.live_arrays()) if jax.live_arrays() else 0

@@ -174,7 +174,7 @@ def test_worse_kinds_are_drawn_without_verification(case):
     ({'id_range': (20, 20)}, 'outside of the vocabulary'),
     ({'id_range': (0, 1), 'max_chars': 2}, 'raise max_chars'),
     ({'count': 5000, 'num_tokens': (1,)}, 'of 5000 identifiers'),
-    ({'kind': 'word', 'count': 99}, 'found 8 of 99'),
+    ({'kind': 'word', 'count': 99}, 'found 10 of 99'),
     ({'kind': 'nice'}, "'rare', 'word' or 'random'"),
   ],
 )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import test as test_config
-from dbflax import disk, errors, inputs, job, main, workdir
+from dbflax import checkpoints, disk, errors, inputs, job, main, workdir
 from dbflax.train import loop, step, tracking
 from dbflax.train import state as state_lib
 
@@ -95,7 +95,7 @@ def test_what_is_sent_is_what_is_logged(runs, tmp_path):
       )
   [run] = runs
   for name in ('stage_1', 'stage_2'):
-    log = loop.read(tmp_path / name / 'metrics.jsonl')
+    log = disk.read_log(tmp_path / name / 'metrics.jsonl')
     named = [{f'{name}/{k}': v for k, v in line.items()} for line in log]
     assert [line for line in run.sent if f'{name}/step' in line] == named
     assert run.axes[f'{name}/*'] == f'{name}/step'
@@ -156,7 +156,13 @@ def train(folder):
 
 
 def test_a_killed_training_goes_on_in_its_run(runs, tmp_path, monkeypatch):
-  make = step.make_prior_preservation_step
+  make, save = step.make_prior_preservation_step, checkpoints.Checkpoints.save
+
+  def save_whole(saved, *args):
+    save(saved, *args)
+    saved.wait()
+
+  monkeypatch.setattr(checkpoints.Checkpoints, 'save', save_whole)
 
   def dies(*args):
     update = make(*args)
@@ -177,7 +183,7 @@ def test_a_killed_training_goes_on_in_its_run(runs, tmp_path, monkeypatch):
   assert first.options['id'] == second.options['id']
   assert (first.code, second.code) == (1, 0)
   assert [line['stage_1/step'] for line in second.sent] == [2, 3]
-  log = loop.read(tmp_path / 'stage_1/metrics.jsonl')
+  log = disk.read_log(tmp_path / 'stage_1/metrics.jsonl')
   sent = {line['stage_1/step']: line for run in runs for line in run.sent}
   assert [sent[line['step']]['stage_1/prior_loss'] for line in log] == [
     line['prior_loss'] for line in log
