@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -38,6 +39,34 @@ def shared_data():
       't5/spiece.model and dreambooth/'
     )
   return folder.resolve()
+
+
+@pytest.fixture
+def dying(monkeypatch):
+  """dying(module, name) → a context in which trainings end as by Ctrl-C.
+
+  At step 3 of the updates (state, …) → … that `module.name` makes.
+  """
+
+  @contextlib.contextmanager
+  def patched(module, name):
+    make = getattr(module, name)
+
+    def dies(*args):
+      update = make(*args)
+
+      def one(state, *rest):
+        if int(state.step) == 3:
+          raise KeyboardInterrupt
+        return update(state, *rest)
+
+      return one
+
+    with monkeypatch.context() as patch:
+      patch.setattr(module, name, dies)
+      yield
+
+  return patched
 
 
 @pytest.fixture(scope='session')

@@ -148,25 +148,10 @@ def test_other_vectors_are_embedded_anew(inverted, call, tmp_path):
   assert len({p.name for p in (folder / 'embeddings').iterdir()} - kept) == 3
 
 
-def test_a_killed_inversion_resumes_exactly(
-  inverted, call, tmp_path, monkeypatch
-):
-  make = inversion.make_step
-
-  def dies(*args):
-    update = make(*args)
-
-    def one(state, *rest):
-      if int(state.step) == 3:
-        raise KeyboardInterrupt
-      return update(state, *rest)
-
-    return one
-
-  monkeypatch.setattr(inversion, 'make_step', dies)
-  assert call('train', tmp_path / 'a', *INVERSION) == 130
+def test_a_killed_inversion_resumes_exactly(inverted, call, tmp_path, dying):
+  with dying(inversion, 'make_step'):
+    assert call('train', tmp_path / 'a', *INVERSION) == 130
   assert not (tmp_path / 'a/inversion/manifest.json').exists()
-  monkeypatch.undo()
   assert call('train', tmp_path / 'a', *INVERSION) == 0
   for token, learned in vectors(inverted).items():
     np.testing.assert_array_equal(vectors(tmp_path / 'a')[token], learned)

@@ -4,6 +4,7 @@ A simple map stands for the networks; everything else is a run of
 configs/test.py, on a real file system that is as small as a test wants it.
 """
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -182,21 +183,28 @@ SITES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('site', SITES)
-def test_a_disk_that_fills_up_while_a_stage_is_trained(
-  small_disk, finished, capsys, monkeypatch, site
-):
-  run = begin(small_disk, finished, 'stage_1')
-  where, name = SITES[site]
+@contextlib.contextmanager
+def full_at(site, small_disk, run):
+  """From when `site`, a (place, name of a function), is called."""
+  where, name = site
   write = getattr(where, name)
 
   def full(*args, **options):
     small_disk(used(run))
     return write(*args, **options)
 
-  with monkeypatch.context() as patch:
+  with pytest.MonkeyPatch.context() as patch:
     patch.setattr(where, name, full)
+    yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('site', SITES)
+def test_a_disk_that_fills_up_while_a_stage_is_trained(
+  small_disk, finished, capsys, site
+):
+  run = begin(small_disk, finished, 'stage_1')
+  with full_at(SITES[site], small_disk, run):
     assert call('train', run) == 2
   assert_refused(run, 'stage_1', capsys)
   small_disk(2**28)
@@ -272,19 +280,11 @@ def pretrained_weights(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize('site', PRETRAINING_SITES)
 def test_a_disk_that_fills_up_in_pretraining(
-  small_disk, pretrained_weights, capsys, monkeypatch, tmp_path, site
+  small_disk, pretrained_weights, capsys, tmp_path, site
 ):
   run = small_disk(2**28) / 'run'
   begin_pretraining(run)
-  where, name = PRETRAINING_SITES[site]
-  write = getattr(where, name)
-
-  def full(*args, **options):
-    small_disk(used(run))
-    return write(*args, **options)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(where, name, full)
+  with full_at(PRETRAINING_SITES[site], small_disk, run):
     assert pretrained_at(run, tmp_path) == 2
   assert_said(run, capsys)
   assert not (run / 'cascade' / WEIGHTS).exists()

@@ -175,25 +175,12 @@ def test_same_seed_gives_the_same_weights(finished, tmp_path):
     np.testing.assert_array_equal(again[name], tensor, err_msg=name)
 
 
-def test_killed_training_resumes_exactly(finished, tmp_path, monkeypatch):
+def test_killed_training_resumes_exactly(finished, tmp_path, dying):
   """Stopped after its first checkpoint, it ends in the same bits."""
-  make = step.make_prior_preservation_step
-
-  def dies(*args):
-    update = make(*args)
-
-    def one(state, *rest):
-      if int(state.step) == 3:
-        raise KeyboardInterrupt
-      return update(state, *rest)
-
-    return one
-
-  monkeypatch.setattr(step, 'make_prior_preservation_step', dies)
   options = ('cascade.stages=("stage_1",)',)
-  assert call('train', tmp_path / 'a', *options) == 130
+  with dying(step, 'make_prior_preservation_step'):
+    assert call('train', tmp_path / 'a', *options) == 130
   assert not (tmp_path / 'a/stage_1/manifest.json').exists()
-  monkeypatch.undo()
   assert call('train', tmp_path / 'a', *options) == 0
   resumed, first = weights(tmp_path / 'a'), weights(finished)
   for name, tensor in first.items():

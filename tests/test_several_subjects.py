@@ -267,24 +267,9 @@ def test_a_run_shows_both_subjects(finished):
   assert marked.count(dog) == 3 and marked.count(teapot) == 2
 
 
-def test_a_killed_training_of_two_resumes_exactly(
-  finished, tmp_path, monkeypatch
-):
-  make = step.make_prior_preservation_step
-
-  def dies(*args):
-    update = make(*args)
-
-    def one(state, *rest):
-      if int(state.step) == 3:
-        raise KeyboardInterrupt
-      return update(state, *rest)
-
-    return one
-
-  monkeypatch.setattr(step, 'make_prior_preservation_step', dies)
-  assert call(tmp_path / 'a', 'train', *SMALL) == 130
-  monkeypatch.undo()
+def test_a_killed_training_of_two_resumes_exactly(finished, tmp_path, dying):
+  with dying(step, 'make_prior_preservation_step'):
+    assert call(tmp_path / 'a', 'train', *SMALL) == 130
   assert call(tmp_path / 'a', 'train', *SMALL) == 0
   resumed, first = weights(tmp_path / 'a'), weights(finished)
   for name, tensor in first.items():

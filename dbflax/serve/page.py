@@ -1,7 +1,8 @@
 """The layout of the page, and what each button does."""
 
+import contextlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -50,17 +51,22 @@ def _head(desk: desk_lib.Desk) -> str:
   return fragments.head(desk.config.name, desk.config.cascade.path, desk.root)
 
 
+@contextlib.contextmanager
+def _card(number: int, title: str, text: str) -> Iterator[None]:
+  """A section of the page, with its heading."""
+  with gr.Column(elem_classes='card'):
+    gr.HTML(fragments.heading(number, title, text))
+    yield
+
+
 def _photos(desk: desk_lib.Desk, blocks: gr.Blocks) -> gr.HTML:
   """Section 1. Returns what changes whenever the photos do."""
-  with gr.Column(elem_classes='card'):
-    gr.HTML(
-      fragments.heading(
-        1,
-        'Photos',
-        'Three to five of one subject, from several sides, with little else '
-        'in common.',
-      )
-    )
+  with _card(
+    1,
+    'Photos',
+    'Three to five of one subject, from several sides, with little else '
+    'in common.',
+  ):
     drop = gr.File(
       label='Drop photos here',
       file_count='multiple',
@@ -119,14 +125,11 @@ def _train(
   desk: desk_lib.Desk, blocks: gr.Blocks, photos: gr.HTML, outputs: dict
 ) -> list:
   """Section 2. Returns its fields."""
-  with gr.Column(elem_classes='card'):
-    gr.HTML(
-      fragments.heading(
-        2,
-        'Train',
-        'A rare word is bound to what the photos show. Stopped runs go on.',
-      )
-    )
+  with _card(
+    2,
+    'Train',
+    'A rare word is bound to what the photos show. Stopped runs go on.',
+  ):
     fields = [_field(field) for field in desk.fields]
     told = gr.HTML(elem_id='command')
     with gr.Row():
@@ -184,14 +187,11 @@ def _tell(desk: desk_lib.Desk, values) -> str:
 
 def _draw(desk: desk_lib.Desk, outputs: dict) -> None:
   """Section 3."""
-  with gr.Column(elem_classes='card'):
-    gr.HTML(
-      fragments.heading(
-        3,
-        'Draw',
-        'Type what you want to see; {subject} stands for your subject.',
-      )
-    )
+  with _card(
+    3,
+    'Draw',
+    'Type what you want to see; {subject} stands for your subject.',
+  ):
     prompt = gr.Textbox(
       desk.config.sample.prompts[0],
       label='Prompt',
@@ -232,14 +232,11 @@ def _draw(desk: desk_lib.Desk, outputs: dict) -> None:
 
 def _take(desk: desk_lib.Desk, outputs: dict) -> None:
   """Section 4."""
-  with gr.Column(elem_classes='card'):
-    gr.HTML(
-      fragments.heading(
-        4,
-        'Take it with you',
-        'The fine-tuned cascade as diffusers reads it, and the report.',
-      )
-    )
+  with _card(
+    4,
+    'Take it with you',
+    'The fine-tuned cascade as diffusers reads it, and the report.',
+  ):
     button = gr.Button('Make the export', elem_id='export')
     refused = gr.HTML(elem_id='export-note')
     outputs['export'] = gr.HTML(elem_id='download')

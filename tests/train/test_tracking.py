@@ -155,28 +155,18 @@ def train(folder):
   )
 
 
-def test_a_killed_training_goes_on_in_its_run(runs, tmp_path, monkeypatch):
-  make, save = step.make_prior_preservation_step, checkpoints.Checkpoints.save
+def test_a_killed_training_goes_on_in_its_run(
+  runs, tmp_path, monkeypatch, dying
+):
+  save = checkpoints.Checkpoints.save
 
   def save_whole(saved, *args):
     save(saved, *args)
     saved.wait()
 
   monkeypatch.setattr(checkpoints.Checkpoints, 'save', save_whole)
-
-  def dies(*args):
-    update = make(*args)
-
-    def one(state, *rest):
-      if int(state.step) == 3:
-        raise KeyboardInterrupt
-      return update(state, *rest)
-
-    return one
-
-  monkeypatch.setattr(step, 'make_prior_preservation_step', dies)
-  assert train(tmp_path) == 130
-  monkeypatch.setattr(step, 'make_prior_preservation_step', make)
+  with dying(step, 'make_prior_preservation_step'):
+    assert train(tmp_path) == 130
   assert train(tmp_path) == 0
   assert train(tmp_path) == 0  # All is done: nothing is begun.
   first, second = runs
