@@ -10,7 +10,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
-from dbflax import errors
+from dbflax import disk, errors
 from dbflax.data import images
 
 NAME = 'boxes.json'
@@ -48,13 +48,13 @@ def of_folder(
 
 
 def _read(path: pathlib.Path) -> dict:
-  if not path.is_file():
+  if not path.exists():
     raise errors.UserError(
       f"subject.crop='box' needs a file '{path}' with a box for each photo, "
       f"{_EXAMPLE}; or take 'centre' or 'pad'"
     )
   try:
-    with path.open('rb') as file:
+    with disk.open_file(path) as file:
       content = json.loads(file.read(_MAX_BYTES))
   except (OSError, ValueError, RecursionError) as error:
     raise errors.UserError(

@@ -9,7 +9,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from dbflax import errors
+from dbflax import disk, errors
 from dbflax.text import prompts
 
 SUFFIX = '.txt'
@@ -43,11 +43,8 @@ def of_folder(
 
 
 def _read(path: pathlib.Path) -> str:
-  # Links are followed, as those of photos are; a pipe would never end.
-  if not path.is_file():
-    raise errors.UserError(f"caption '{path}' is no file; replace or remove it")
   try:
-    with path.open('rb') as file:
+    with disk.open_file(path) as file:
       content = file.read(MAX_BYTES + 1)
   except OSError as error:
     raise errors.UserError(

@@ -41,7 +41,7 @@ def chunks(folder: pathlib.Path, title: str) -> Iterator[bytes]:
         continue
       entry = zipfile.ZipInfo.from_file(folder / name, f'{title}/{name}')
       with (
-        (folder / name).open('rb') as source,
+        disk.open_file(folder / name) as source,
         archive.open(entry, 'w', force_zip64=True) as target,
       ):
         while part := source.read(_CHUNK):

@@ -206,9 +206,9 @@ def open_log(folder: pathlib.Path):
 def read_log(folder: pathlib.Path) -> list[str]:
   """The last lines of a log; of a bar that is drawn anew only the newest."""
   path = folder / 'log.txt'
-  if not path.is_file():
+  if not path.exists():
     return []
-  with path.open('rb') as file:
+  with disk.open_file(path) as file:
     file.seek(max(0, path.stat().st_size - _LOG_BYTES))
     text = file.read().decode(errors='replace')
   lines = [line.rstrip('\r').split('\r')[-1] for line in text.split('\n')]

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_json_object_is_refused(folder, content):
 
 def test_a_pipe_is_refused_at_once(folder):
   os.mkfifo(folder / boxes.NAME)
-  assert "needs a file '" in refusal(folder)
+  assert f"'{folder / boxes.NAME}' is a pipe" in refusal(folder)
 
 
 @pytest.mark.parametrize('source', ['toybox:dog', 'toybox:cat/3', 'tfds:a:b'])
