@@ -217,7 +217,7 @@ def _notes(config, task: _Task) -> list[str]:
       "'a {class_noun}' among sample.prompts."
     )
   if not task.has_lpips:
-    lines.append("LPIPS is left out: it needs pip install 'dbflax[metrics]'.")
+    lines.append("LPIPS is left out: it needs pip install '.[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')
   if config.others:

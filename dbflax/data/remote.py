@@ -35,7 +35,7 @@ def fetch(url: str, wanted: Callable[[str], bool]) -> pathlib.Path:
   except ImportError as error:
     raise errors.UserError(
       f"'{url}' needs a package that is missing: {error} (for gs://, pip "
-      "install 'dbflax[gcs]'); or copy the folder here"
+      "install '.[gcs]'); or copy the folder here"
     ) from error
   except OSError as error:
     if error.errno:  # Of this machine, such as a full disk.

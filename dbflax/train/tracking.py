@@ -23,7 +23,7 @@ def check(wanted: bool) -> None:
   """Raises UserError if W&B is wanted and not installed."""
   if wanted and importlib.util.find_spec('wandb') is None:
     raise errors.UserError(
-      "--config.log.wandb=True needs pip install 'dbflax[wandb]'; or leave it "
+      "--config.log.wandb=True needs pip install '.[wandb]'; or leave it "
       'False: TensorBoard and metrics.jsonl have the same losses'
     )
 

