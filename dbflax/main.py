@@ -38,7 +38,8 @@ Options:
                             configs/dreambooth.py:SUBJECT (the paper's data)
   --config.FIELD=VALUE      change a field, such as --config.stage_1.steps=500;
                             configs/default.py says what every field means
-  --workdir=FOLDER          where results go; by default runs/<config.name>
+  --workdir=FOLDER          where results go; by default runs/<config.name>; may
+                            be gs://bucket/folder (docs/running.md)
   --mode=MODE               part of the job:
       run         all of it (the default)
       identifier  only print identifier candidates with their token ids
@@ -79,7 +80,7 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from dbflax import errors, hosts, methods, stop, validate
+from dbflax import disk, errors, hosts, methods, stop, validate
 from dbflax import workdir as workdir_lib
 
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
@@ -154,6 +155,11 @@ def parse(argv: Sequence[str]):
       f'--dry_run goes with the modes {", ".join(STEPS)}, not {values.mode}'
     )
   folder = values.workdir or os.path.join('runs', config.name)
+  if values.mode == 'serve' and disk.is_url(folder):
+    raise errors.UserError(
+      f"--mode=serve needs a folder on this machine, not --workdir='{folder}'; "
+      'its runs can be copied there, such as with `gcloud storage rsync`'
+    )
   # That of the run, which a dry run asks about.
   said = [a for a in argv[1:] if not re.match(r'--?(no)?dry_run(=|$)', a)]
   command = shlex.join(['python', '-m', 'dbflax.main', *said])

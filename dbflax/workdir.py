@@ -33,7 +33,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dbflax import disk, errors, hosts
+from dbflax import disk, errors, hosts, mirror
 
 _log = logging.getLogger(__name__)
 
@@ -54,20 +54,17 @@ class Workdir:
     """Nothing is touched yet.
 
     Args:
-      root: the folder.
+      root: the folder; a URL is worked on in a copy of it (`mirror`).
       name: the config that must own it ('': any).
       command: the shell command of the run, for the record.
       relatives: folders of runs whose finished steps may be taken over.
 
     Raises:
-      UserError: the folder is not a local one.
+      UserError: it is a URL of a kind that is not known.
     """
-    if disk.is_url(str(root)):
-      raise errors.UserError(
-        f"workdir '{root}' is a URL, and a run needs a local folder to lock, "
-        'rename and resume in; give one, and copy it when the run is done, '
-        'such as with `gcloud storage rsync --recursive`'
-      )
+    is_url = disk.is_url(str(root))
+    self._mirror = mirror.Mirror(str(root)) if is_url else None
+    root = self._mirror.root if self._mirror else root
     self.root = pathlib.Path(root).expanduser().absolute()
     self.name = name
     self.command = command
@@ -121,8 +118,11 @@ class Workdir:
   def check(self, name: str = '') -> None:
     """Raises UserError if a run of `name` could not use this folder.
 
-    Writes nothing, so it can come before all other checks.
+    Writes nothing, so it can come before all other checks; but it fetches
+    what another machine has left at a URL.
     """
+    if self._mirror:
+      self._mirror.pull()
     name = name or self.name
     owner = self._owner() or name
     if name and owner != name:
@@ -166,12 +166,33 @@ class Workdir:
 
     Raises:
       InUse: another process has it.
+      UserError: it is at a URL, and there are several hosts.
     """
-    self.own(name)
+    self.check(name)
     try:
+      self.root.mkdir(parents=True, exist_ok=True)
       self._lock()
     except OSError as error:
       raise self._not_writable(error.strerror) from error
+    self.hold_url()
+    self.own(name)
+
+  def hold_url(self) -> None:
+    """If the folder is at a URL, begins to copy there what changes in it.
+
+    Raises:
+      InUse: another machine works in it.
+      UserError: there are several hosts.
+    """
+    if not self._mirror:
+      return
+    if hosts.count() > 1:
+      raise errors.UserError(
+        f'{hosts.count()} hosts need a folder that all of them see, and each '
+        f"would have a copy of '{self._mirror.url}'; give a --workdir on a "
+        'share, such as NFS'
+      )
+    self._mirror.hold()
 
   def look_at_mark(self) -> str:
     """What this host sees of a random mark that the first one leaves here.
@@ -223,7 +244,13 @@ class Workdir:
         path.unlink(missing_ok=True)  # It may have been in such a folder.
 
   def close(self) -> None:
-    """Lets other processes have the folder."""
+    """Lets other processes have the folder.
+
+    Raises:
+      UserError: it could not be copied to its URL.
+    """
+    if self._mirror:
+      self._mirror.release()
     if self._lock_file:
       self._lock_file.close()
       self._lock_file = None

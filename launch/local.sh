@@ -82,7 +82,7 @@ install() {
   local package=. backend
   case $device in
     gpu) package='.[cuda]' ;;
-    tpu) package='.[tpu]' ;;
+    tpu) package='.[tpu,gcs]' ;;
   esac
   note "installing for $device (--device=cpu, gpu or tpu for another)"
   if [[ $python == uv ]]; then

@@ -38,7 +38,7 @@
 # with every checkpoint, downloaded weights, compiled programs. Finished steps
 # are skipped then, and training loses the steps since its last checkpoint
 # (--config.stage_1.checkpoint_every). All else on the VM is lost; a --workdir
-# must lie in runs/. dbflax does not write to gs:// paths.
+# must lie in runs/, or, with one host, at gs://.
 #
 # `all` ends when its terminal does (use tmux); the same command goes on. What
 # fails for another reason than a lost VM is not tried again, and the VM stays.
@@ -95,7 +95,7 @@ check_flags() {
   need_dbflax_flags "${flags[@]+"${flags[@]}"}"
   for flag in "${flags[@]}"; do
     case $flag in
-      --workdir=runs/?*) ;;
+      --workdir=runs/?* | --workdir=gs://?*) ;;
       --workdir*)
         die "'$flag' is lost with the VM; write it like --workdir=runs/$name"
         ;;

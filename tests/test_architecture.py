@@ -14,7 +14,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 LAYERS = (
   ('__init__', '*.__init__', 'errors', 'rng', 'hosts', 'stop', 'disk'),
   (
-    *('workdir', 'validate', 'sharding', 'text.tokenizer', 'text.prompts'),
+    *(
+      'buckets',
+      'mirror',
+      'workdir',
+      'validate',
+      'sharding',
+      'text.tokenizer',
+      'text.prompts',
+    ),
     *('plan.hardware', 'methods'),
     *('diffusion.*', 'models.*', 'data.images', 'weights.names'),
     'evaluate.metrics',
@@ -80,7 +88,7 @@ OWNERS = {
   'tensorboardX': ('train.events',),
   'gradio': ('serve.page', 'serve.server'),
   'wandb': ('train.tracking',),
-  'fsspec': ('data.remote',),
+  'fsspec': ('buckets',),
   'huggingface_hub': ('weights.hub',),
   'flax.linen': ('models.*', 'text.t5', 'toybox.*', 'evaluate.transformer'),
   'ml_collections': ('main',),

@@ -52,15 +52,15 @@ def command(tmp_path_factory):
     'JAX_COMPILATION_CACHE_DIR': str(cache),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
   }
-  arguments = ['-m', 'dbflax.main', f'--config={ROOT / "configs/test.py"}']
+  config = f'--config={ROOT / "configs/test.py"}'
 
-  def start(folder):
+  def start(folder, *, program=('-m', 'dbflax.main'), **more):
     return subprocess.Popen(
-      [sys.executable, *arguments, f'--workdir={folder}'],
+      [sys.executable, *program, config, f'--workdir={folder}'],
       stdout=subprocess.DEVNULL,
       stderr=subprocess.PIPE,
       text=True,
-      env=env,
+      env={**env, **more},
     )
 
   return start
@@ -127,6 +127,36 @@ def test_kills_change_nothing(command, whole, tmp_path):
     shutil.rmtree(run)
     runs += 1
   print(f'{kills} kills in {runs} runs, no byte changed')
+
+
+# Copies to the bucket twice a second.
+OFTEN = """
+import sys
+from dbflax import main, mirror
+mirror._EVERY, mirror._PATIENCE = 0.5, 2
+sys.exit(main.main(sys.argv))
+"""
+
+
+def test_machines_that_come_and_go_change_nothing(command, whole, tmp_path):
+  """Each goes on from what those before it have brought to a bucket."""
+  (folder, seconds), draw = whole, random.Random(1)
+  expected, lost, runs = results(folder), 0, 0
+  while lost < KILLS / 20:
+    bucket, finished = tmp_path / f'bucket_{runs}', False
+    while not finished:
+      home = tmp_path / f'home_{lost}'
+      process = command(
+        f'file://{bucket}', program=('-c', OFTEN), HOME=str(home)
+      )
+      patience = draw.uniform(0.4, 0.8) * seconds
+      finished = not kill(process, bucket, None, patience)
+      lost += not finished
+      shutil.rmtree(home)  # with the machine
+    (bucket / 'holder.json').unlink()
+    assert_same(bucket, expected)
+    runs += 1
+  print(f'{lost} machines lost in {runs} runs, no byte changed')
 
 
 # From where nothing fits to where nearly all does: every place that writes.

@@ -46,6 +46,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
     UserError: an arm or subject that cannot be, or a run that failed.
   """
   planned = plan(config, work.root)
+  work.hold_url()
   work.own()
   waiting = planned
   while waiting:

@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from dbflax import errors, pretrained, workdir
+from dbflax import errors, pretrained
 from dbflax.data import images, remote, subjects
 from dbflax.weights import files
 
@@ -155,13 +155,6 @@ def test_for_a_plan_no_weights_are_fetched(bucket, caplog):
   wanted = files.Format(weights=False)
   pretrained.load('memory://bucket/tiny', ('stage_1',), wanted=wanted)
   assert not any('safetensors' in name for name in fetched(caplog))
-
-
-def test_a_workdir_at_a_url_is_refused(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  with pytest.raises(errors.UserError, match="'gs://b/dog' is a URL"):
-    workdir.Workdir('gs://b/dog')
-  assert not list(tmp_path.iterdir())
 
 
 def test_a_url_without_photos_is_said_as_a_folder_without_them(bucket):

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from dbflax import errors, main
+from dbflax import errors, main, mirror
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Programs of others, which need more than this machine.
@@ -114,6 +114,14 @@ _CHECKS = {'python': _check_python, 'pip': _check_pip, 'pytest': _check_pytest}
 def at_root(monkeypatch):
   monkeypatch.chdir(ROOT)
   monkeypatch.setattr(sys, 'path', list(sys.path))
+
+
+@pytest.fixture(autouse=True)
+def buckets_in_memory(monkeypatch):
+  """Workdirs at gs:// are looked at in an empty bucket of this process."""
+  real = mirror.Mirror
+  in_memory = lambda url: real(url.replace('gs://', 'memory://'))
+  monkeypatch.setattr(mirror, 'Mirror', in_memory)
 
 
 def test_a_block_names_only_what_exists(block):

@@ -21,7 +21,8 @@ def test_a_disk_that_holds_anything_is_not_formatted(
 
 
 @pytest.mark.parametrize(
-  ('device', 'package'), [('cpu', '.'), ('gpu', '.[cuda]'), ('tpu', '.[tpu]')]
+  ('device', 'package'),
+  [('cpu', '.'), ('gpu', '.[cuda]'), ('tpu', '.[tpu,gcs]')],
 )
 def test_local_installs_for_the_device_and_runs(dry_run, device, package):
   options = (f'--device={device}', '--', *FLAGS)

@@ -266,8 +266,8 @@ def test_a_refused_request_is_not_repeated(tpu_vm, cloud, program):
     ('tpu_vm.sh', ['create', *VM, *V4, '--pause=soon'], 'soon'),
     (
       'tpu_vm.sh',
-      ['run', *VM, *V4, '--', *FLAGS, '--workdir=gs://bucket/rex'],
-      'gs://bucket/rex',
+      ['run', *VM, *V4, '--', *FLAGS, '--workdir=rex'],
+      '--workdir=rex',
     ),
     (
       'tpu_vm.sh',
