@@ -161,7 +161,8 @@ def _measure() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(
     dict(
       # Which measures, such as 'base,sr'; '' is all: oracle, base, held_out,
-      # diversity, sr, time, sheets. What others measured before is kept.
+      # diversity, samplers, sr, time, sheets. What others measured before is
+      # kept.
       only='',
       # Samples of 64 pixels drawn at once.
       batch=50,
@@ -170,6 +171,15 @@ def _measure() -> ml_collections.ConfigDict:
       base=dict(count=1000),
       held_out=dict(count=1000),
       diversity=dict(count=64),
+      # Of each class, by (sampler, steps).
+      samplers=dict(
+        count=8,
+        choices=(
+          *(('ancestral', 16), ('ancestral', 32), ('ancestral', 64)),
+          *(('ddim', 8), ('ddim', 16), ('ddim', 32)),
+          *(('dpmpp_2m', 8), ('dpmpp_2m', 12), ('dpmpp_2m', 16)),
+        ),
+      ),
       sr=dict(stage_2=dict(count=24), stage_3=dict(count=6)),
       # How every stage is sampled: as a run does it by default.
       sample={

@@ -10,6 +10,7 @@ the same is measured again, so the parts can be run one by one:
     base       samples of 64 pixels: is drawn what the caption says?
     held_out   the same of combinations that pre-training never shows
     diversity  how varied dogs are, against real renders
+    samplers   class images by each sampler: right, varied, seconds of one
     sr         super-resolution against bicubic; draws `enlarged.png`
     time       seconds for one picture through all stages
     sheets     `sheets/<class>.png`, samples beneath real renders
@@ -36,6 +37,7 @@ from dbflax.toybox import oracle_check
 from dbflax.train import (
   drawing,
   measure_base,
+  measure_samplers,
   measure_sr,
   measure_table,
   sheets,
@@ -47,6 +49,7 @@ _USES = {
   'base': ('text_encoder', 'stage_1', 'oracle'),
   'held_out': ('text_encoder', 'stage_1', 'oracle'),
   'diversity': ('text_encoder', 'stage_1'),
+  'samplers': ('text_encoder', 'stage_1', 'oracle'),
   'sr': ('text_encoder', 'stage_2', 'stage_3'),
   'time': ('text_encoder', *cascade.STAGES),
   'sheets': ('text_encoder', 'stage_1'),
@@ -73,8 +76,9 @@ class _Bench:
   def oracle(self) -> oracle_lib.Oracle:
     return oracle_lib.load(self.folder / 'oracle')
 
-  def _sampler(self, name: str, batch: int) -> drawing.Draw:
-    options = cascade.Sampling(**self.options.sample[name].to_dict())
+  def _sampler(self, name: str, batch: int, **changes) -> drawing.Draw:
+    settings = self.options.sample[name].to_dict() | changes
+    options = cascade.Sampling(**settings)
     return drawing.sampler(self.model, name, options, self.encode, batch)
 
   def draw_base(self, prompts, keys) -> drawing.Image:
@@ -192,6 +196,22 @@ def _diversity(bench: _Bench, out: pathlib.Path) -> dict:
   )
 
 
+def _samplers(bench: _Bench, out: pathlib.Path) -> dict:
+  del out
+  batch, options = bench.options.batch, bench.options.samplers
+  return measure_samplers.measure(
+    lambda sampler, steps: bench.draw(
+      'stage_1', batch, sampler=sampler, steps=steps
+    ),
+    bench.renderer('stage_1', batch),
+    functools.partial(oracle_lib.read, bench.oracle),
+    _distance(),
+    seed=bench.seed,
+    count=options.count,
+    choices=options.choices,
+  )
+
+
 def _sr(bench: _Bench, out: pathlib.Path) -> dict:
   record, shown = {'values': {}, 'bars': {}}, []
   for below, name in zip(cascade.STAGES, cascade.STAGES[1:], strict=False):
@@ -242,6 +262,7 @@ _MEASURES = {
   'base': _base,
   'held_out': functools.partial(_base, held_out=True),
   'diversity': _diversity,
+  'samplers': _samplers,
   'sr': _sr,
   'time': _time,
   'sheets': _sheets,

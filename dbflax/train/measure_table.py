@@ -16,7 +16,7 @@ _BARS = {
   'time': {'seconds': ('≤', 30.0)},
 }
 # Parts in which a number that could not be measured is an LPIPS.
-_LPIPS = ('diversity', 'sr')
+_LPIPS = ('diversity', 'samplers', 'sr')
 # How far below `base` held-out combinations may be.
 _WITHIN = 0.10
 
