@@ -61,7 +61,8 @@ class Mirror:
     """Makes the copy what the bucket is, if another one was brought there.
 
     Raises:
-      UserError: it cannot be read, or is empty and the copy is not.
+      UserError: it cannot be read, holds something else than a run, or is
+        empty and the copy is not.
     """
     if self._is_held:
       return
@@ -69,6 +70,11 @@ class Mirror:
     if self._holder().get('id') == self._id:
       return
     listed, here = self._bucket.listed(), self._here()
+    if listed and not {_HOLDER, 'run.json'} & listed.keys():
+      raise errors.UserError(
+        f"'{self.url}' holds files that no run made, such as '{min(listed)}'; "
+        'give the URL of an empty folder'
+      )
     listed.pop(_HOLDER, None)
     if here and not listed:
       raise errors.UserError(
@@ -257,7 +263,13 @@ class Mirror:
     """Reads what is known of the copy; a new one gets an id of its own."""
     found = disk.read_json(self.root / _INDEX) or {}
     self._id = found.get('id') or self._id or secrets.token_hex(8)
-    self._known = found.get('files', {})
+    files = found.get('files')
+    entries = files.items() if isinstance(files, dict) else ()
+    self._known = {
+      name: entry
+      for name, entry in entries
+      if isinstance(entry, list) and len(entry) == 3
+    }
 
   def _save(self) -> None:
     record = {'id': self._id, 'files': self._known}

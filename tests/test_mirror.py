@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import pathlib
+import shutil
 import sys
 import threading
 import time
@@ -230,6 +231,38 @@ def test_who_was_taken_over_stops_and_writes_no_more(
   work.close()
   assert not (bucket / 'late.txt').exists()
   assert json.loads((bucket / 'holder.json').read_text())['id'] == 'other'
+
+
+def test_other_files_in_the_bucket_are_refused_and_left(machine, bucket):
+  bucket.mkdir(parents=True)
+  (bucket / 'letter.txt').write_text('dear')
+  with pytest.raises(
+    errors.UserError, match="no run made, such as 'letter.txt"
+  ):
+    machine('a').check()
+  assert [path.name for path in bucket.iterdir()] == ['letter.txt']
+
+
+def test_a_run_that_was_copied_there_by_hand_goes_on(machine, bucket, tmp_path):
+  work = workdir.Workdir(tmp_path / 'rex', 'rex')
+  work.step('prior', {'n': 1}, make)
+  work.close()
+  shutil.copytree(work.root, bucket)
+  machine('a').step('prior', {'n': 1}, lambda folder: pytest.fail('again'))
+
+
+@pytest.mark.parametrize(
+  'text', ['{', '[]', '{"files": 3}', '{"id": "x", "files": {"run.json": 1}}']
+)
+def test_a_damaged_index_of_the_copy_is_made_anew(machine, bucket, text):
+  work = machine('a')
+  work.step('prior', {'n': 1}, make)
+  work.close()
+  (work.root / '.mirror.json').write_text(text)
+  again = machine('a')
+  again.step('prior', {'n': 1}, lambda folder: pytest.fail('again'))
+  again.close()
+  assert files(bucket) == files(again.root)
 
 
 def test_an_emptied_bucket_is_no_reason_to_remove_the_copy(machine, bucket):
