@@ -15,6 +15,10 @@ import math
 from dbflax import errors
 
 GIB = 2**30
+# The last two dimensions of an array lie in tiles of 8 x 128 numbers of four
+# bytes each, or of 16 x 128 of two. The compiler may choose which dimensions
+# are last, so what is padded is an estimate.
+TILE = (8, 128)
 
 
 @dataclasses.dataclass(frozen=True)

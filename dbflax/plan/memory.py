@@ -1,6 +1,6 @@
 """Bytes that arrays take on one device, from shapes and shardings alone.
 
-`per_device` is exact, but for a TPU's padding to tiles of 8 x 128. What the
+`per_device` is exact, but for what a TPU pads (`hardware.TILE`). What the
 compiler keeps while a program runs is its own choice; `working` estimates it.
 """
 
@@ -43,7 +43,9 @@ def _leaf(leaf) -> int:
   return math.prod(shape) * leaf.dtype.itemsize
 
 
-def working(jaxpr, batch: int, share: int, fsdp: int) -> int:
+def working(
+  jaxpr, batch: int, share: int, fsdp: int, tile: tuple[int, int] = (1, 1)
+) -> int:
   """Estimated bytes of intermediate values on one device, at their peak.
 
   Every value of the traced program is taken to exist from where it is made to
@@ -55,17 +57,29 @@ def working(jaxpr, batch: int, share: int, fsdp: int) -> int:
     batch: examples; values [batch, …] or [2 batch, …] are split over
     share: devices, and all others over
     fsdp: devices.
+    tile: of numbers of four bytes, which the last two dimensions are padded to.
   """
 
   def size(aval) -> float:
     if not hasattr(aval, 'shape'):
       return 0
     is_batch = aval.shape[:1] in ((batch,), (2 * batch,))
-    whole = math.prod(aval.shape) * aval.dtype.itemsize
+    whole = _padded(aval.shape, aval.dtype.itemsize, tile)
     return whole / (share if is_batch else fsdp)
 
   jaxpr = getattr(jaxpr, 'jaxpr', jaxpr)
   return round(_peak(jaxpr, size, set(map(id, jaxpr.outvars))))
+
+
+def _padded(shape: tuple[int, ...], itemsize: int, tile) -> int:
+  """Bytes of an array in whole tiles; smaller numbers are more in a tile."""
+  rows, lanes = tile
+  if rows > 1:
+    rows *= max(1, 4 // itemsize)
+  *outer, last = shape or (1,)
+  if outer:
+    outer[-1] = math.ceil(outer[-1] / rows) * rows
+  return math.prod(outer) * math.ceil(last / lanes) * lanes * itemsize
 
 
 def _peak(jaxpr, size: Callable, free: set[int]) -> float:

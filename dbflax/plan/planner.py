@@ -208,7 +208,8 @@ def _grown(config, row: quick.Row) -> float:
   """How often a step's working memory is what it is estimated as; 1 or more."""
   if not row.measured:
     return 1.0
-  estimate = quick.working(step_of(config, row.name), {})
+  chip = place_of(config.plan.topology).chip
+  estimate = quick.working(step_of(config, row.name), {}, chip)
   return max(1.0, row.working / estimate) if estimate else 1.0
 
 
@@ -218,7 +219,8 @@ def _may_fit(config, plan: Plan, name: str, grown: float) -> bool:
   resident = sum(step.resident.values())
   if resident > plan.limit:
     return False
-  return resident + grown * quick.working(step, {}) <= plan.limit
+  working = quick.working(step, {}, plan.place.chip)
+  return resident + grown * working <= plan.limit
 
 
 def _fits(config, plan: Plan, name: str, folder) -> bool:

@@ -72,7 +72,7 @@ def row(
     step.count,
     total(lambda p: work[p.name]),
     step.resident,
-    working(step, measured),
+    working(step, measured, chip),
     least,
     likely,
     total(lambda p: sent[p.name]),
@@ -81,11 +81,17 @@ def row(
   )
 
 
-def working(step: steps.Step, measured: Measured) -> int:
-  """Bytes on one device beside what is resident, when they are most."""
+def working(
+  step: steps.Step, measured: Measured, chip: hardware.Chip | None = None
+) -> int:
+  """Bytes on one device beside what is resident, when they are most.
+
+  Estimated where nothing is measured: as TPUs pad, if there is a `chip`.
+  """
   if not measured:
+    tile = hardware.TILE if chip else (1, 1)
     return max(
-      memory.working(p.traced.jaxpr, p.batch, p.share, step.fsdp)
+      memory.working(p.traced.jaxpr, p.batch, p.share, step.fsdp, tile)
       for p in step.programs
       if p.batch
     )

@@ -74,9 +74,12 @@ def _is_measured(plan: planner.Plan) -> bool:
 def _working(plan: planner.Plan) -> str:
   if _is_measured(plan):
     return '* measured: what the compiler needs beside, its code included'
-  return (
+  note = (
     '* an estimate: all values of the traced program, as if none were fused'
   )
+  # Which kernels the compiler gathers early is its own choice.
+  gathers = plan.mesh.get('fsdp', 1) > 1
+  return note + ("; kernels that 'fsdp' gathers are not in it" * gathers)
 
 
 def _exchanged(plan: planner.Plan) -> list[str]:

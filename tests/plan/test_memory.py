@@ -6,7 +6,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from dbflax import sharding
-from dbflax.plan import memory
+from dbflax.plan import hardware, memory
 
 
 def _floats(*shape):
@@ -79,6 +79,24 @@ def test_working_bytes_inside_of_a_program_count_once(wrap):
   x = _floats(6)
   # A result and what it was made of, and no more.
   assert memory.working(jax.make_jaxpr(outer)(x), 1, 1, 1) == 2 * 24
+
+
+@pytest.mark.parametrize(
+  ('shape', 'dtype', 'padded'),
+  [
+    ((3, 8, 128), 'float32', 3 * 8 * 128 * 4),
+    # 160 channels take the lanes of 256, as in IF-II.
+    ((2, 16, 160), 'bfloat16', 2 * 16 * 256 * 2),
+    ((2, 9, 6), 'bfloat16', 2 * 16 * 128 * 2),
+    ((5,), 'float32', 128 * 4),
+    ((), 'float32', 128 * 4),
+    ((9, 1), 'int8', 32 * 128),
+  ],
+)
+def test_working_bytes_are_in_whole_tiles(shape, dtype, padded):
+  jaxpr = jax.make_jaxpr(lambda x: (x + x) * x)(jnp.zeros(shape, dtype))
+  assert memory.working(jaxpr, 1, 1, 1, hardware.TILE) == padded
+  assert memory.working(jaxpr, 1, 1, 1) == jnp.zeros(shape, dtype).nbytes
 
 
 def test_working_bytes_of_a_batch_are_split_over_all_devices():

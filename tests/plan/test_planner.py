@@ -162,7 +162,8 @@ def _held(config, size, name) -> int:
 
 def _needed(config, size, name) -> int:
   step = _step(config, size, name)
-  return sum(step.resident.values()) + quick.working(step, {})
+  chip = hardware.CHIPS['v5e']
+  return sum(step.resident.values()) + quick.working(step, {}, chip)
 
 
 def _row(name: str, working: int = 0, measured=()) -> quick.Row:
@@ -186,7 +187,7 @@ def test_what_does_not_fit_is_told_the_smallest_change(
   tiny_folder, tmp_path, monkeypatch, remedy
 ):
   # Tracing takes a second; what is resident is enough to choose by.
-  monkeypatch.setattr(quick, 'working', lambda step, measured: 0)
+  monkeypatch.setattr(quick, 'working', lambda *args: 0)
   held = lambda size, **changes: _held(
     _test_run(tiny_folder, **changes), size, 'stage_2'
   )
@@ -214,7 +215,7 @@ def test_what_does_not_fit_is_told_the_smallest_change(
 def test_training_otherwise_is_advised_from_the_nearest(
   tiny_folder, monkeypatch, remedy, change
 ):
-  monkeypatch.setattr(quick, 'working', lambda step, measured: 0)
+  monkeypatch.setattr(quick, 'working', lambda *args: 0)
   config = _test_run(tiny_folder)
   limit = _held(planner._changed(config, change), 1, 'stage_2')
   assert limit < _held(config, 1, 'stage_2')
@@ -265,7 +266,7 @@ def compilations(monkeypatch):
 
   step = lambda config, name: steps.Step(name, 1, (), {}, config.mesh.fsdp)
   monkeypatch.setattr(planner, 'step_of', step)
-  working = lambda step, found: found.get('needed', 24 / step.fsdp)
+  working = lambda step, found, chip: found.get('needed', 24 / step.fsdp)
   monkeypatch.setattr(quick, 'working', working)
   monkeypatch.setattr(quick, '_exchanged', lambda step, found: {})
   return fake
