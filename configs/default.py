@@ -182,8 +182,8 @@ def _inversion() -> ml_collections.ConfigDict:
   inversion.keep = 1
   # Steps whose loss or gradient may be not finite.
   inversion.max_skipped = 0
-  # Steps between small grids of samples; 0 is never.
-  inversion.sample_every = 300
+  # Steps between small grids of samples, half of all by default; 0 is never.
+  inversion.sample_every = inversion.get_ref('steps') // 2
   return inversion
 
 
@@ -354,8 +354,8 @@ def _stage(
   # Steps whose loss or gradient may be not finite. They change nothing; with
   # one more the training stops.
   stage.max_skipped = 0
-  # Steps between small grids of samples; 0 is never.
-  stage.sample_every = steps // 2
+  # Steps between small grids of samples, half of all by default; 0 is never.
+  stage.sample_every = stage.get_ref('steps') // 2
   _add_memory(stage)
   return stage
 
