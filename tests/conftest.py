@@ -47,6 +47,7 @@ def dying(monkeypatch):
 
   At step 3 of the updates (state, …) → … that `module.name` makes.
   """
+  from dbflax import checkpoints
 
   @contextlib.contextmanager
   def patched(module, name):
@@ -62,8 +63,16 @@ def dying(monkeypatch):
 
       return one
 
+    save = checkpoints.Checkpoints.save
+
+    def save_whole(self, number, state):
+      save(self, number, state)
+      # This process lives on, and so would the threads that write.
+      self.wait()
+
     with monkeypatch.context() as patch:
       patch.setattr(module, name, dies)
+      patch.setattr(checkpoints.Checkpoints, 'save', save_whole)
       yield
 
   return patched
