@@ -205,12 +205,12 @@ def _topology(plan: Plan, name: str) -> changes.Change:
 
 
 def _grown(config, row: quick.Row) -> float:
-  """How often a step's working memory is what it is estimated as; 1 or more."""
+  """How often a step's working memory is what it is estimated as."""
   if not row.measured:
     return 1.0
   chip = place_of(config.plan.topology).chip
   estimate = quick.working(step_of(config, row.name), {}, chip)
-  return max(1.0, row.working / estimate) if estimate else 1.0
+  return row.working / estimate if estimate else 1.0
 
 
 def _may_fit(config, plan: Plan, name: str, grown: float) -> bool:

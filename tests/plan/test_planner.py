@@ -282,6 +282,15 @@ def test_of_what_is_tried_only_the_likely_is_compiled(remedy, compilations):
   assert found == [('v5e:2x2', 4)]
 
 
+def test_estimates_that_were_too_high_are_lowered(remedy, compilations):
+  row = _row('stage_1', 6, {'needed': 6})
+  # By the estimate even four chips would have too much, 24 / 4.
+  found = compilations(lambda estimate: estimate / 4)
+  advised = remedy(5, row, 'v5e:2x2', plan__compile=True)
+  assert advised == '--config.mesh.fsdp=2 on v5e:2x2'
+  assert found == [('v5e:2x2', 2)]
+
+
 def test_a_search_that_compiles_ends(remedy, compilations):
   row = _row('stage_1', 24, {'needed': 24})
   found = compilations(lambda estimate: 24)
