@@ -79,8 +79,11 @@ def _train(count: int, size: int, folder: pathlib.Path) -> Callable[[], None]:
 
 def class_images(count: int, folder: pathlib.Path) -> Callable[[], None]:
   """Drawing so many class images, eight at once."""
-  config = default.get_config()
-  sampler, load = _sampler(config, 'stage_1')
+  options = default.get_config().prior
+  sampling = cascade.Sampling(
+    options.sampler, options.steps, options.guidance_scale
+  )
+  sampler, load = _sampler('stage_1', sampling)
 
   def run():
     shutil.rmtree(folder)
@@ -94,7 +97,9 @@ def class_images(count: int, folder: pathlib.Path) -> Callable[[], None]:
 def prompts(count: int, folder: pathlib.Path) -> Callable[[], None]:
   """Drawing one picture of so many prompts, through all stages, one at once."""
   config = default.get_config()
-  made = {name: _sampler(config, name) for name in cascade.STAGES}
+  made = {
+    name: _sampler(name, job.sampling(config, name)) for name in cascade.STAGES
+  }
   samplers = {name: sampler for name, (sampler, _) in made.items()}
   load = lambda name: made[name][1]()
   return functools.partial(
@@ -126,11 +131,10 @@ def _text(*shape: int) -> np.ndarray:
 
 
 @functools.cache
-def _sampler(config, name: str):
+def _sampler(name: str, sampling: cascade.Sampling):
   """(a stage's sampler, what loads its parameters)."""
   mesh = sharding.make_mesh()
-  stage = _model().stages[name]
-  sampler = cascade.make_sampler(stage, job.sampling(config, name), mesh)
+  sampler = cascade.make_sampler(_model().stages[name], sampling, mesh)
   load = functools.cache(lambda: pretrained.load_params(_model(), name, mesh))
   return sampler, load
 
@@ -138,7 +142,7 @@ def _sampler(config, name: str):
 TIMED = {
   'photos': (photos, (2, 4, 8, 16)),
   'prompts': (prompts, (1, 2, 4)),
-  'class_images': (class_images, (8, 16, 32, 64)),
+  'class_images': (class_images, (8, 16, 32)),
   'resolution': (resolution, (16, 32, 64, 128)),
   'batch': (batch, (1, 2, 4, 8)),
 }
