@@ -168,7 +168,7 @@ class Workdir:
       InUse: another process has it.
       UserError: it is at a URL, and there are several hosts.
     """
-    self.check(name)
+    self.check(name)  # Before anything is made in somebody else's folder.
     try:
       self.root.mkdir(parents=True, exist_ok=True)
       self._lock()

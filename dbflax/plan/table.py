@@ -77,9 +77,10 @@ def _working(plan: planner.Plan) -> str:
   note = (
     '* an estimate: all values of the traced program, as if none were fused'
   )
-  # Which kernels the compiler gathers early is its own choice.
-  gathers = plan.mesh.get('fsdp', 1) > 1
-  return note + ("; kernels that 'fsdp' gathers are not in it" * gathers)
+  if plan.mesh.get('fsdp', 1) == 1:
+    return note
+  # Which ones the compiler gathers early is its own choice.
+  return f"{note}; kernels that 'fsdp' gathers are not in it"
 
 
 def _exchanged(plan: planner.Plan) -> list[str]:

@@ -239,6 +239,12 @@ def test_a_request_that_expires_is_made_again(tpu_vm, cloud):
   assert steps(calls(cloud))[:4] == ['disk', 'create', 'delete', 'create']
 
 
+def test_a_workdir_may_be_in_a_bucket(dry_run):
+  flags = (*FLAGS, '--workdir=gs://bucket/rex')
+  [line] = remote(gcloud(dry_run('tpu_vm.sh', 'run', *VM, *V4, '--', *flags)))
+  assert '--workdir=gs://bucket/rex' in line
+
+
 def test_a_refused_request_is_not_repeated(tpu_vm, cloud, program):
   program(cloud.parent / 'bin/gcloud', 'echo "no permission" >&2; exit 1')
   done = tpu_vm()
