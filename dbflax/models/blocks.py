@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax.models import convolution, embeddings
+from dbflax.models import attention, convolution, embeddings
 
 Image = Float[Array, 'B H W C']
 
@@ -140,8 +140,5 @@ class AddedKVAttention(nn.Module):
     if not self.only_text:
       k = jnp.concatenate([k, split(dense('to_k', y))], axis=1)
       v = jnp.concatenate([v, split(dense('to_v', y))], axis=1)
-    logits = jnp.einsum('bqhd,bkhd->bhqk', q, k) * self.head_dim**-0.5
-    # Softmax in float32 whatever the compute type, as the reference does.
-    weights = jax.nn.softmax(logits.astype(jnp.float32)).astype(self.dtype)
-    y = jnp.einsum('bhqk,bkhd->bqhd', weights, v).reshape(b, h * w, c)
+    y = attention.attend(q, k, v).reshape(b, h * w, c)
     return (pixels + dense('to_out_0', y)).reshape(b, h, w, c)

@@ -12,8 +12,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+
+def gelu(x):
+  """x Φ(x), by the error function in float32, as torch has it.
+
+  `nn.gelu` takes erfc, with which a CPU needs 2.7 times as long.
+  """
+  y = x.astype(jnp.float32)
+  return (0.5 * y * (1 + jax.lax.erf(y * 0.5**0.5))).astype(x.dtype)
+
+
 ACTIVATIONS = {
-  'gelu': lambda x: nn.gelu(x, approximate=False),
+  'gelu': gelu,
   'silu': nn.silu,
   'swish': nn.silu,
   'relu': nn.relu,

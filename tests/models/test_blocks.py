@@ -1,5 +1,7 @@
 """Truths of the U-Net's blocks."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,3 +113,15 @@ def test_a_fresh_residual_block_is_the_identity():
   x, temb = _normal(0, (2, 4, 4, 8)), _normal(1, (2, 6))
   params = block.init(jax.random.key(2), x, temb)
   np.testing.assert_allclose(block.apply(params, x, temb), x / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_gelu_is_its_formula(dtype):
+  x = np.linspace(-12, 12, 4001)
+  expected = [0.5 * value * math.erfc(-value / math.sqrt(2)) for value in x]
+  found = embeddings.ACTIVATIONS['gelu'](jnp.asarray(x, dtype))
+  assert found.dtype == dtype
+  tolerance = {jnp.float32: 1e-6, jnp.bfloat16: 0.01}[dtype]
+  np.testing.assert_allclose(
+    found.astype(jnp.float32), expected, rtol=tolerance, atol=tolerance
+  )
