@@ -39,5 +39,5 @@ def test_a_program_that_runs_again_finds_its_memory():
     )
     for told in ('keep', 'leave')
   }
-  # Half of the runs take no more. (Of the others, 8192 pages, or few huge ones.)
+  # Of half of the runs; without it, 8192 pages, or some huge ones.
   assert faults['keep'] < min(100, faults['leave']), faults
