@@ -39,6 +39,7 @@ def test_memory_and_files_are_flat_over_many_steps(tmp_path):
 
   def update(state, step):
     if step % 1000 == 0:
+      saved.wait()  # A save that goes on has files open.
       seen[step] = (resident(), len(os.listdir('/proc/self/fd')))
     return add(state), {'loss': jnp.float32(1), 'grad_norm': jnp.float32(1)}
 
@@ -58,6 +59,5 @@ def test_memory_and_files_are_flat_over_many_steps(tmp_path):
   print('MB', [m // 10**6 for m in memory], 'open files', files)
   # After what is warmed up by the first thousands.
   assert max(memory[5:]) < 1.02 * max(memory[2:5])
-  # A save that goes on at that moment has some open.
-  assert min(files[5:]) <= max(files[2:5])
+  assert max(files[5:]) <= max(files[2:5])
   assert len(list((tmp_path / 'checkpoints').iterdir())) == 1
