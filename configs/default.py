@@ -93,7 +93,8 @@ def _subject() -> ml_collections.ConfigDict:
   # trained with, such as 'a {subject} on a sofa'; the method 'dreambooth' does.
   subject.captions = True
   # How photos become square: 'centre' cuts, 'pad' extends the borders, 'box'
-  # cuts around the boxes in the folder's boxes.json (dbflax/data/boxes.py).
+  # cuts around the boxes in the folder's boxes.json (dbflax/data/boxes.py),
+  # 'auto' where a classifier sees the subject (dbflax/data/finding.py).
   subject.crop = 'centre'
   return subject
 

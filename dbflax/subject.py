@@ -89,9 +89,9 @@ def _taken(section, method: str, resolution: int) -> list[subjects.Photo]:
   photos = subjects.read(
     section['photos'],
     resolution,
+    section['crop'],
     # A baseline has templates of its own, or trains nothing.
     with_captions=section['captions'] and method == methods.DREAMBOOTH,
-    with_boxes=section['crop'] == 'box',
   )
   if section['count'] > len(photos):
     raise errors.UserError(

@@ -30,7 +30,7 @@ _FORMATS = (
   *('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM'),
   *('AVIF', 'HEIF'),
 )
-CROPS = ('centre', 'pad', 'box')
+CROPS = ('centre', 'pad', 'box', 'auto')
 # What Pillow's decoders raise on files that are damaged or no image.
 _DECODE_ERRORS = (
   *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError),
@@ -156,13 +156,14 @@ def kept(height: int, width: int, crop: str, box: Box | None = None) -> Square:
   Args:
     height, width: of the image.
     crop: 'centre' keeps the middle of the longer side; 'pad' all of it; 'box'
-      the smallest square that holds `box`, with the box in its middle, or
-      moved so that it lies within the image, as far as that is large enough.
-    box: of the subject; only for 'box'.
+      and 'auto' the smallest square that holds `box`, with the box in its
+      middle, or moved so that it lies within the image, as far as that is large
+      enough.
+    box: of the subject; only for 'box' and 'auto'.
   """
   if crop not in CROPS:
     raise ValueError(f'crop {crop!r} is none of {CROPS}')
-  if crop != 'box':
+  if crop in ('centre', 'pad'):
     side = max(height, width) if crop == 'pad' else min(height, width)
     return Square(_middle(height, side), _middle(width, side), side)
   left, top, right, bottom = box

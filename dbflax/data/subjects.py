@@ -8,7 +8,15 @@ import numpy as np
 
 import dbflax
 from dbflax import disk, errors
-from dbflax.data import archives, boxes, captions, framing, images, remote
+from dbflax.data import (
+  archives,
+  boxes,
+  captions,
+  finding,
+  framing,
+  images,
+  remote,
+)
 
 # The subjects that dbflax brings with it.
 EMBEDDED = pathlib.Path(dbflax.__file__).parent / 'assets/toybox/subjects'
@@ -23,7 +31,8 @@ class Photo(NamedTuple):
     image: uint8 [H, W, 3].
     name: what messages call it.
     caption: what is said of it (`data.captions`); '' is nothing.
-    box: around the subject (`data.boxes`); only where crop is 'box'.
+    box: around the subject; only where crop is 'box' (`data.boxes`) or 'auto'
+      (`data.finding`).
   """
 
   image: np.ndarray
@@ -52,9 +61,10 @@ def load(
     resolutions show the same N squares in the same order.
 
   Raises:
-    UserError: no photos there, or one that is unreadable or too small.
+    UserError: no photos there, or one that is unreadable or too small; or as
+      `crop` is found.
   """
-  photos = read(source, max(resolutions), with_boxes=crop == 'box')
+  photos = read(source, max(resolutions), crop)
   return cut(photos, resolutions, crop)
 
 
@@ -89,9 +99,9 @@ def framed(photos: Sequence[Photo], crop: str) -> list[np.ndarray]:
 def read(
   source: str,
   resolution: int,
+  crop: str = 'centre',
   *,
   with_captions: bool = False,
-  with_boxes: bool = False,
 ) -> list[Photo]:
   """The photos of `source` (see `load`), each of its own size.
 
@@ -101,10 +111,19 @@ def read(
   Raises:
     UserError: as `load`; or a caption or box that is none.
   """
+  photos = _read(source, resolution, with_captions, crop == 'box')
+  if crop == 'auto':
+    return [p._replace(box=finding.square(p.image)) for p in photos]
+  return photos
+
+
+def _read(
+  source: str, resolution: int, with_captions: bool, with_boxes: bool
+) -> list[Photo]:
   if with_boxes and source.startswith(('toybox:', 'tfds:')):
     raise errors.UserError(
       f"subject.crop='box' needs a {boxes.NAME} in a folder of photos, and "
-      f"'{source}' is none; take 'centre' or 'pad'"
+      f"'{source}' is none; take 'centre', 'pad' or 'auto'"
     )
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)

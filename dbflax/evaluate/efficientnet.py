@@ -16,7 +16,9 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jaxtyping import Array, Float
+from PIL import Image
 
 from dbflax import errors
 from dbflax.evaluate import features
@@ -79,9 +81,37 @@ def classify(pictures: features.Pictures) -> Float[np.ndarray, 'N 1000']:
   )
 
 
+def where(picture: np.ndarray) -> Float[np.ndarray, 'h w']:
+  """How much each place of a picture speaks for what it is taken to show.
+
+  A class activation map (Zhou et al., CVPR 2016) of all classes, each as much
+  as it is probable; 0 is the least. A place is 32 pixels of the picture once
+  its shorter side is SIDE.
+
+  Raises:
+    UserError: the package is not installed.
+  """
+  path = weights()
+  tensors = legacy.tensors(path)
+  scale = SIDE / min(picture.shape[:2])
+  # Few shapes, so that few programs are compiled.
+  height, width = (32 * round(scale * n / 32) for n in picture.shape[:2])
+  scaled = Image.fromarray(picture).resize((width, height))
+  seen = _map(load(path), _normalised(np.asarray(scaled, np.float32))[None])
+  seen = np.asarray(seen, np.float64)[0]
+  kernel = tensors['_fc.weight'].T
+  logits = seen.mean((0, 1)) @ kernel + tensors['_fc.bias']
+  speaks = seen @ (kernel @ scipy.special.softmax(logits))
+  return speaks - speaks.min()
+
+
 def _pixels(pictures: features.Pictures) -> np.ndarray:
-  """float32 [N, SIDE, SIDE, 3]: (value - 127) / 128, as it was trained."""
-  values = (features.squares(pictures, SIDE) + 1) * 127.5
+  """float32 [N, SIDE, SIDE, 3], as it was trained."""
+  return _normalised((features.squares(pictures, SIDE) + 1) * 127.5)
+
+
+def _normalised(values: np.ndarray) -> np.ndarray:
+  """Values up to 255 as float32."""
   return ((values - 127) / 128).astype(np.float32)
 
 
@@ -124,6 +154,13 @@ def _conv(x: Images, layer: Layer, stride: int = 1) -> Images:
 
 @jax.jit
 def _seen(layers: dict[str, Layer], images: Images) -> Float[Array, 'B 1280']:
+  return jnp.mean(_map(layers, images), (1, 2))
+
+
+@jax.jit
+def _map(
+  layers: dict[str, Layer], images: Images
+) -> Float[Array, 'B h w 1280']:
   x = jax.nn.relu6(_conv(images, layers['stem'], 2))
   for n, stride in enumerate(_STRIDES):
     h = x
@@ -132,5 +169,4 @@ def _seen(layers: dict[str, Layer], images: Images) -> Float[Array, 'B 1280']:
     h = jax.nn.relu6(_conv(h, layers[f'{n}/depthwise'], stride))
     h = _conv(h, layers[f'{n}/project'])
     x = x + h if x.shape == h.shape else h
-  x = jax.nn.relu6(_conv(x, layers['head']))
-  return jnp.mean(x, (1, 2))
+  return jax.nn.relu6(_conv(x, layers['head']))

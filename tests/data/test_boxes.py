@@ -34,7 +34,7 @@ def refusal(folder):
 
 def test_the_square_around_the_box_is_what_is_seen(folder):
   write(folder)
-  tall, wide = subjects.read(str(folder), 64, with_boxes=True)
+  tall, wide = subjects.read(str(folder), 64, 'box')
   assert (tall.box, wide.box) == ((10, 20, 90, 60), (120, 30, 180, 70))
   # 80 wide and 40 high around y = 40; 60 and 40 around x = 150, y = 50.
   for photo, corner, side in ((tall, (0, 10), 80), (wide, (20, 120), 60)):

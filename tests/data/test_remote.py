@@ -44,7 +44,7 @@ def photos(bucket, tmp_path):
 
 
 def read(source):
-  return subjects.read(str(source), 64, with_captions=True, with_boxes=True)
+  return subjects.read(str(source), 64, 'box', with_captions=True)
 
 
 def fetched(caplog):
