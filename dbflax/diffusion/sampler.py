@@ -108,7 +108,9 @@ def ddim(
     var = jnp.where(at_end, 0.0, eta**2 * jnp.exp(smallest))
     alpha2, sigma2 = schedule.variances(process.per_image(s, x))
     direction = jnp.sqrt(jnp.maximum(sigma2 - var, 0)) * eps
-    return jnp.sqrt(alpha2) * x0 + direction + jnp.sqrt(var) * noise(i)
+    x = jnp.sqrt(alpha2) * x0 + direction
+    # A compiler cannot know that var is 0, and would draw for nothing.
+    return x + jnp.sqrt(var) * noise(i) if eta else x
 
   return _scan(step, x, times)
 
