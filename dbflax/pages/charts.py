@@ -82,13 +82,15 @@ def chart(lines) -> str:
   return svg(figure)
 
 
-def svg(figure) -> str:
+def svg(figure, *, transparent: bool = True) -> str:
   """A figure as SVG, without header, date, fonts and fixed size."""
   settings = {'svg.fonttype': 'none', 'svg.hashsalt': 'dbflax'}
   file = io.StringIO()
   with matplotlib.rc_context(settings):
     nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))
-    figure.savefig(file, format='svg', transparent=True, metadata=nothing)
+    figure.savefig(
+      file, format='svg', transparent=transparent, metadata=nothing
+    )
   text = file.getvalue()
   text = text[text.index('<svg') :]
   for placeholder, css in _PLACEHOLDERS.items():

@@ -32,7 +32,7 @@ def write(
     'results': results,
     'rows': results_lib.rows(results),
     'plots': [
-      (figure, intervals.plot(_estimates(results, figure)))
+      (figure, intervals.plot(results_lib.estimates(results, figure)))
       for figure in results['figures']
     ],
     'verdicts': results_lib.verdicts(results),
@@ -40,16 +40,6 @@ def write(
     'command': command,
   }
   page.write(folder, 'study.html.jinja', content)
-
-
-def _estimates(results: dict, figure: str) -> list[tuple[str, float, Any]]:
-  """(arm, mean, interval) of the arms that have the figure."""
-  found = results['figures'][figure]
-  return [
-    (arm, found[arm]['mean'], found[arm]['interval'])
-    for arm in results['arms']
-    if arm in found
-  ]
 
 
 def _subjects(shown) -> list[dict[str, Any]]:

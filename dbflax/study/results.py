@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbflax.pages import intervals
 from dbflax.study import findings
 
 
@@ -102,6 +103,16 @@ def verdicts(results: dict) -> list[tuple[str, str, str, str]]:
       verdict['finding'],
     )
     for verdict in results['verdicts']
+  ]
+
+
+def estimates(results: dict, figure: str) -> intervals.Estimates:
+  """(arm, mean, interval) of the arms that have the figure."""
+  found = results['figures'][figure]
+  return [
+    (arm, found[arm]['mean'], found[arm]['interval'])
+    for arm in results['arms']
+    if arm in found
   ]
 
 

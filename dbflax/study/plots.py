@@ -1,0 +1,63 @@
+"""The figures of a study as one picture, for a page such as docs/tuning.md.
+
+  python -m dbflax.study.plots runs/study_steps docs/steps.svg
+
+A panel for each figure and a row for each arm: its mean over subjects with the
+95 % interval. The same results give the same bytes.
+"""
+
+import json
+import pathlib
+import sys
+
+from matplotlib import figure as figure_lib
+
+from dbflax import disk, errors
+from dbflax.pages import charts, intervals
+from dbflax.study import results as results_lib
+
+# Those of the paper's tables, in its order.
+FIGURES = ('subject_fidelity', 'prompt_fidelity', 'PRES', 'DIV')
+_INK, _COLOUR, _PAPER = '#24292f', '#b35900', '#ffffff'
+
+
+def draw(results: dict) -> str:
+  """SVG of what results.json holds.
+
+  Raises:
+    UserError: it has none of the figures.
+  """
+  shown = [
+    (name, results_lib.estimates(results, figure))
+    for name in FIGURES
+    for figure in results['figures']
+    if figure.split(': ')[-1] == name
+  ]
+  if not shown:
+    raise errors.UserError(
+      f'{results["name"]} has no figures yet; its runs are not done'
+    )
+  size = (2.7 * len(shown), 0.3 + max(intervals.height(e) for _, e in shown))
+  figure = figure_lib.Figure(size, layout='constrained', facecolor=_PAPER)
+  panels = figure.subplots(1, len(shown), squeeze=False)[0]
+  for axes, (name, estimates) in zip(panels, shown, strict=True):
+    intervals.draw(axes, estimates, _INK, _COLOUR)
+    axes.set_title(name, color=_INK, fontsize=10)
+  return charts.svg(figure, transparent=False)
+
+
+def main(root: str, out: str) -> None:
+  path = pathlib.Path(root) / 'results.json'
+  if not path.exists():
+    raise errors.UserError(f"no '{path}'; run --mode=study first")
+  with disk.atomic_path(out) as partial:
+    partial.write_text(draw(json.loads(disk.read(path))))
+
+
+if __name__ == '__main__':
+  if len(sys.argv) != 3:
+    sys.exit('usage: python -m dbflax.study.plots STUDY FILE.svg')
+  try:
+    main(*sys.argv[1:])
+  except errors.UserError as error:
+    sys.exit(f'plots: {error}')

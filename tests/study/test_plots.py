@@ -1,0 +1,62 @@
+"""A study's figures as one picture for the docs."""
+
+import re
+
+import pytest
+
+from dbflax import disk, errors
+from dbflax.study import plots
+
+ORACLE, LPIPS = 'toybox oracle: PRES', 'LPIPS AlexNet: DIV'
+
+
+def results(figures):
+  return {'name': 'study_prior', 'arms': ['with', 'none'], 'figures': figures}
+
+
+def estimate(mean, interval=None):
+  return {'mean': mean, 'interval': interval, 'subjects': 2}
+
+
+@pytest.fixture
+def drawn():
+  """PRES of two arms, DIV of one, and a figure that is not the paper's."""
+  figures = {
+    'LPIPS AlexNet: photo_distance': {'with': estimate(0.2)},
+    LPIPS: {'none': estimate(0.4, (0.3, 0.6))},
+    ORACLE: {'with': estimate(0.5, (0.4, 0.7)), 'none': estimate(0.9)},
+  }
+  return plots.draw(results(figures))
+
+
+def test_a_panel_for_each_figure_of_the_paper_in_its_order(drawn):
+  words = re.findall(r'<text[^>]*>([^<]+)</text>', drawn)
+  titles = [word for word in words if word in plots.FIGURES]
+  assert titles == ['PRES', 'DIV']
+  assert 'photo_distance' not in drawn
+  assert words.count('with') == 1 and words.count('none') == 2
+
+
+def test_it_can_be_read_on_a_dark_page(drawn):
+  """An <img> knows no CSS of the page around it."""
+  assert 'currentColor' not in drawn and 'var(' not in drawn
+  assert 'fill: #ffffff' in drawn
+
+
+def test_the_same_results_give_the_same_bytes(drawn, tmp_path):
+  disk.write_json(
+    tmp_path / 'results.json', results({LPIPS: {'none': estimate(0.4)}})
+  )
+  for name in ('one.svg', 'two.svg'):
+    plots.main(str(tmp_path), str(tmp_path / name))
+  one, two = (tmp_path / n for n in ('one.svg', 'two.svg'))
+  assert one.read_bytes() == two.read_bytes() != drawn.encode()
+
+
+@pytest.mark.parametrize('content', [None, {}])
+def test_without_figures_it_says_what_to_do(tmp_path, content):
+  if content is not None:
+    disk.write_json(tmp_path / 'results.json', results(content))
+  with pytest.raises(errors.UserError, match='run --mode=study|not done'):
+    plots.main(str(tmp_path), str(tmp_path / 'out.svg'))
+  assert not (tmp_path / 'out.svg').exists()
