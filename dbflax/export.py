@@ -119,21 +119,23 @@ encoder.get_input_embeddings().weight.data[ids] = vectors
 """
 _CARD = """# {subject}
 
-{about} In this folder, with diffusers:
+{about} In this folder, with diffusers (`pip install torch
+diffusers transformers sentencepiece protobuf accelerate`):
 
 ```python
 {imports}import torch
 from diffusers import IFPipeline, IFSuperResolutionPipeline
 
-one_type = {{'torch_dtype': torch.float32}}
-pipeline = IFPipeline.from_pretrained('.', **one_type)
+torch.manual_seed(0)
+pipeline = IFPipeline.from_pretrained('.').to(torch.float32)
 {words}text, empty = pipeline.encode_prompt({prompt!r})
 given = {{'prompt_embeds': text, 'negative_prompt_embeds': empty}}
 {stages}
 image[0].save('image.png')
 ```
 
-A noise level is a whole number of schedule steps to diffusers, and is rounded.
+Another seed draws another picture. A noise level is a whole number of steps of
+the schedule to diffusers, so it is rounded.
 To go on with dbflax: `--config.cascade.path=` this folder.
 """
 
@@ -147,8 +149,8 @@ def _call(name: str, options: cascade.Sampling) -> str:
   if name == 'stage_1':
     return f'{settings})\nimage = pipeline(**given, **settings).images'
   return (
-    'pipeline = IFSuperResolutionPipeline.from_pretrained('
-    f"'{name}', **one_type)\n"
+    f"pipeline = IFSuperResolutionPipeline.from_pretrained('{name}')\n"
+    'pipeline = pipeline.to(torch.float32)\n'
     f'{settings}, noise_level={round(1000 * options.noise_level)})\n'
     'image = pipeline(image=image, **given, **settings).images'
   )

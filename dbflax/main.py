@@ -21,9 +21,8 @@ Then, a step at a time:
   what a change would redo, and why (docs/tuning.md says what to change)
     python -m dbflax.main --config=configs/dog.py --dry_run \\
       --config.stage_1.steps=900
-  other prompts; the training is kept
-    python -m dbflax.main --config=configs/dog.py --mode=sample \\
-      --config.sample.prompts="('a {subject} in the kitchen',)"
+  more of it, from prompts that you type; nothing else changes
+    python -m dbflax.main --config=configs/dog.py --mode=draw
   how good it is, in the paper's figures (docs/quality.md)
     python -m dbflax.main --config=configs/dog.py --mode=evaluate
   out of here, into diffusers
@@ -160,12 +159,25 @@ def parse(argv: Sequence[str]):
       f"--mode=serve needs a folder on this machine, not --workdir='{folder}'; "
       'its runs can be copied there, such as with `gcloud storage rsync`'
     )
-  # That of the run, which a dry run asks about.
-  said = [a for a in argv[1:] if not re.match(r'--?(no)?dry_run(=|$)', a)]
-  command = shlex.join(['python', '-m', 'dbflax.main', *said])
+  command = _command(argv[1:], values.mode)
   workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
   return config, values.mode, workdir, values.dry_run
+
+
+def _command(said: Sequence[str], mode: str) -> str:
+  """What makes the workdir: a run, whatever part of it was asked for."""
+  kept, said = ['python', '-m', 'dbflax.main'], iter(said)
+  of_run = mode in (*STEPS, 'draw', 'evaluate', 'report')
+  for argument in said:
+    if of_run and re.fullmatch(r'--?mode', argument):
+      next(said)
+    elif not (
+      re.match(r'--?(no)?dry_run(=|$)', argument)
+      or (of_run and re.match(r'--?mode=', argument))
+    ):
+      kept.append(argument)
+  return shlex.join(kept)
 
 
 def _define_others(values: flags.FlagValues) -> None:

@@ -3,8 +3,9 @@
   python -m dbflax.main --config=configs/dog.py
   python -m dbflax.picture runs/dog docs/dog.jpg
 
-shows all photos and the first image of every prompt that names the subject, as
-the run drew them: nothing is chosen, and the same run gives the same bytes.
+(or a .png) shows all photos and the first image of every prompt that names the
+subject, as the run drew them: nothing is chosen, and the same run gives the
+same bytes.
 """
 
 import pathlib
@@ -85,14 +86,15 @@ def _say(image: Image.Image, text: str, x: int, y: int, font) -> None:
 
 def main(root: str, out: str) -> None:
   with disk.atomic_path(out) as partial:
-    draw(pathlib.Path(root)).save(partial, 'JPEG', quality=88, optimize=True)
+    kind = 'PNG' if out.lower().endswith('.png') else 'JPEG'
+    draw(pathlib.Path(root)).save(partial, kind, quality=88, optimize=True)
     if (size := partial.stat().st_size) > MAX_BYTES:
       raise errors.UserError(f'{out} would have {size} bytes, over {MAX_BYTES}')
 
 
 if __name__ == '__main__':
   if len(sys.argv) != 3:
-    sys.exit('usage: python -m dbflax.picture RUN FILE.jpg')
+    sys.exit('usage: python -m dbflax.picture RUN FILE.jpg|FILE.png')
   try:
     main(*sys.argv[1:])
   except errors.UserError as error:

@@ -101,6 +101,8 @@ def draw(config, work: workdir_lib.Workdir) -> None:
 
   def one(folder, number, template):
     prompts = job.fill([template])
+    if not any(words in prompts[0] for words in job.words):
+      _log.warning('this prompt does not say {subject}, or %s', job.subject)
     text, null_text = job.embed([*prompts, ''])
     sample_lib.draw(
       folder,
@@ -182,7 +184,7 @@ def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
     after = f'redone, after {stale[0]}' if stale else ''
     states['report'] = after or _report_state(job)
   for name, state in states.items():
-    print(f'{name:12s} {state}')
+    print(f'{name:12s} {"new" if state == workdir_lib.NEW else state}')
 
 
 def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
@@ -240,6 +242,7 @@ def _write_identifier(job: job_lib.Job) -> None:
   made_of = inputs.identifier(job)
   build = lambda folder: disk.write_json(folder / 'identifier.json', made_of)
   job.work.step('identifier', made_of, build)
+  _log.info('prompts say: %s', ', '.join(job.words))
 
 
 def _draw_prior(job: job_lib.Job) -> None:
@@ -437,6 +440,7 @@ def _summary(job: job_lib.Job) -> None:
 {subjects}
   report   {work.report / 'index.html'}
   samples  {work.samples}
+  more     {work.command} --mode=draw
   weights  {weights or 'those of the cascade'}
   times    {spent}
 """)

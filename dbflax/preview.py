@@ -1,11 +1,15 @@
 """A small grid of pictures while something is trained."""
 
+import logging
+
 import jax
 import numpy as np
 
 from dbflax import hosts, rng
 from dbflax import job as job_lib
 from dbflax.data import images
+
+_log = logging.getLogger(__name__)
 
 
 def draw(
@@ -30,4 +34,6 @@ def draw(
   columns = count if examples.low is None else 3
   if hosts.is_first():
     grid = images.grid(images.to_uint8(tiles), columns)
-    images.save_png(folder / 'samples' / f'{step:06d}.png', grid)
+    file = folder / 'samples' / f'{step:06d}.png'
+    images.save_png(file, grid)
+    _log.info('%s: preview of step %d: %s', name, step, file)

@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import errors, hosts, rng
+from dbflax import bars, errors, hosts, rng
 from dbflax.data import images
 
 _log = logging.getLogger(__name__)
@@ -52,13 +51,14 @@ def draw(
   root = jax.random.key(seed)
   texts = np.broadcast_to(text, (batch, *text.shape))
   done = count - len(missing)
-  with tqdm.tqdm(total=count, initial=done, **_bar()) as bar:
+  with bars.bar('class images', count, 'image', done) as bar:
     for start in range(0, len(missing), batch):
       chunk = missing[start : start + batch]
       # The last batch is filled up, so that there is one compiled shape.
       full = np.resize(np.array(chunk), batch)
       keys = rng.keys(root, stream, full)
-      drawn = sampler(params, texts, null_text, keys)
+      with bars.compiling(bar, now=start == 0):
+        drawn = sampler(params, texts, null_text, keys)
       for n, image in hosts.own_rows(drawn):
         if n < len(chunk):
           images.save_png(path(folder, chunk[n]), images.to_uint8(image))
@@ -79,11 +79,6 @@ def _is_whole(file: pathlib.Path) -> bool:
     _log.warning('drawn again: %s', error)
     return False
   return True
-
-
-def _bar() -> dict:
-  hide = not hosts.is_first()
-  return dict(desc='class images', unit='image', mininterval=1, disable=hide)
 
 
 def load(folder: pathlib.Path, count: int) -> Float[np.ndarray, 'N H W 3']:

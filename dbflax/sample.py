@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
-import tqdm
 from jaxtyping import Array, Float
 
-from dbflax import disk, hosts, rng
+from dbflax import bars, disk, hosts, rng
 from dbflax.data import images
 
 
@@ -42,14 +41,15 @@ def draw(
   for name, sampler in samplers.items():
     params = load_params(name)
     out = []
-    with _bar(name, len(text)) as bar:
+    with bars.bar(f'samples {name}', len(text), 'image') as bar:
       for start in range(0, len(text), batch):
         # The last batch is filled up, so that there is one compiled shape.
         end = min(start + batch, len(text))
         index = np.resize(np.arange(start, end), batch)
         lower = () if low is None else (low[index],)
         keys = rng.keys(root, 'sample', index)
-        drawn = sampler(params, text[index], null_text, keys, *lower)
+        with bars.compiling(bar, now=start == 0):
+          drawn = sampler(params, text[index], null_text, keys, *lower)
         out.append(hosts.whole(drawn)[: end - start])
         bar.update(end - start)
         for n, image in hosts.own_rows(drawn):
@@ -57,15 +57,6 @@ def draw(
             file = path(folder, name, start + n)
             images.save_png(file, images.to_uint8(image))
     low = np.concatenate(out)
-
-
-def _bar(name: str, total: int) -> tqdm.tqdm:
-  return tqdm.tqdm(
-    desc=f'samples {name}',
-    total=total,
-    unit='image',
-    disable=not hosts.is_first(),
-  )
 
 
 def path(folder: pathlib.Path, stage: str, index: int) -> pathlib.Path:

@@ -10,6 +10,7 @@ the others, and all end at once with the same exit code.
 """
 
 import contextlib
+import os
 import select
 import signal
 import socket
@@ -24,6 +25,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LISTEN_EVERY = 1  # seconds
 # So long may compiling, or another host, keep the main thread from answering.
 _PATIENCE = 5  # seconds
+_WAITS = (
+  'dbflax: stopping when this step is saved; asked again, at once, and what '
+  'was done since the last checkpoint is lost'
+)
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,6 +46,12 @@ def exit_code(asked: KeyboardInterrupt) -> int:
 
 def say() -> None:
   print('dbflax: stopped; the same command goes on', file=sys.stderr)
+
+
+def _say(line: str) -> None:
+  """From a signal's handler, where Python's own files may be half-way."""
+  with contextlib.suppress(OSError):
+    os.write(sys.__stderr__.fileno(), f'\n{line}\n'.encode())
 
 
 @contextlib.contextmanager
@@ -66,6 +77,7 @@ def deferred() -> Iterator['Request']:
   def note(number):
     if request.number or not request.is_checked:
       _at_once(number)
+    _say(_WAITS)
     request.number = number
 
   with _handlers(_Handler(note, lambda: request.is_checked)):

@@ -41,6 +41,10 @@ _log = logging.getLogger(__name__)
 DONE, NEW, RESUMED = 'skipped, up to date', 'running', 'resumed'
 
 
+# What inputs are called in messages, where that is not their name.
+_PLAIN = {'hyper': 'settings'}
+
+
 class Workdir:
   """A run's folder; nothing is created before the first `claim` or `step`."""
 
@@ -108,7 +112,7 @@ class Workdir:
 
   def is_done(self, step: str) -> bool:
     """Whether a step was finished once; its inputs may have changed since."""
-    return (self.root / step / disk.MANIFEST).exists()
+    return _is_finished(self.root / step)
 
   def times(self) -> dict[str, float]:
     """Seconds that each step took when it last ran, where that is known."""
@@ -338,7 +342,9 @@ class Workdir:
     state = self._state(folder, prints)
     if state != DONE and self._take_over(folder, prints):
       return False
-    _log.info('%s: %s', folder.name, state)
+    replaced = state not in (DONE, NEW, RESUMED) and _is_finished(folder)
+    hint = '; another --config.name keeps both' if replaced else ''
+    _log.info('%s: %s%s', folder.name, state, hint)
     if state == DONE:
       return False
     if state not in (NEW, RESUMED):
@@ -383,6 +389,10 @@ class Workdir:
     shutil.rmtree(trash)
 
 
+def _is_finished(folder: pathlib.Path) -> bool:
+  return (folder / disk.MANIFEST).exists()
+
+
 def _link(source, target) -> None:
   try:
     os.link(source, target)
@@ -398,4 +408,5 @@ def _difference(record, prints) -> str:
   changed = sorted(
     key for key in old.keys() | prints.keys() if old.get(key) != prints.get(key)
   )
-  return f'{", ".join(changed)} changed' if changed else ''
+  said = ', '.join(_PLAIN.get(key, key) for key in changed)
+  return f'{said} changed' if changed else ''

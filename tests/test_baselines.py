@@ -120,8 +120,8 @@ def test_what_a_change_makes_stale(inverted, call, capsys):
   steps = ('photos', 'identifier', 'inversion', 'samples', 'report')
   assert found == dict.fromkeys(steps, 'skipped, up to date')
   for option, reason in {
-    'inversion.steps=5': 'hyper',
-    'inversion.templates=("a {subject}",)': 'hyper, prompts',
+    'inversion.steps=5': 'settings',
+    'inversion.templates=("a {subject}",)': 'settings, prompts',
     'stage_1.weighting=simple': 'loss',
     'seed=1': 'seed',
   }.items():

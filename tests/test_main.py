@@ -247,3 +247,22 @@ def test_compilation_cache_yields_to_jax(
   finally:
     jax.config.update('jax_compilation_cache_dir', before)
   assert (folder and pathlib.Path(folder).name) == expected
+
+
+@pytest.mark.parametrize(
+  ('mode', 'said', 'kept'),
+  [
+    ('run', ['--config=a.py', '--dry_run'], ['--config=a.py']),
+    ('draw', ['--mode=draw', '--config=a.py'], ['--config=a.py']),
+    ('sample', ['--mode', 'sample', '--config', 'a.py'], ['--config', 'a.py']),
+    # These make a folder of another kind.
+    (
+      'study',
+      ['--mode=study', '--config=a.py'],
+      ['--mode=study', '--config=a.py'],
+    ),
+  ],
+)
+def test_the_command_on_record_makes_the_whole_run(mode, said, kept):
+  expected = ' '.join(['python', '-m', 'dbflax.main', *kept])
+  assert main._command(said, mode) == expected

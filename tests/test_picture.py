@@ -69,6 +69,8 @@ def test_the_file_is_a_function_of_the_run(run, tmp_path):
     picture.main(str(run), str(tmp_path / name))
   assert (tmp_path / 'a.jpg').read_bytes() == (tmp_path / 'b.jpg').read_bytes()
   assert Image.open(tmp_path / 'a.jpg').format == 'JPEG'
+  picture.main(str(run), str(tmp_path / 'a.PNG'))
+  assert Image.open(tmp_path / 'a.PNG').format == 'PNG'
 
 
 def test_it_refuses_what_a_page_should_not_hold(run, tmp_path, monkeypatch):

@@ -134,7 +134,7 @@ STEPS = ('photos', 'identifier', 'prior', *STAGES, 'samples', 'report')
   [
     ('stage_1.checkpoint_every=3', {'report': 'config'}),
     ('sample.prompts=("a {subject}",)', {'samples': 'prompts, sample'}),
-    ('stage_3.steps=5', {'stage_3': 'hyper', 'samples': 'weights'}),
+    ('stage_3.steps=5', {'stage_3': 'settings', 'samples': 'weights'}),
     ('prior.weight=0.5', {'stage_1': 'prior_weight', 'samples': 'weights'}),
     (
       'prior.steps=3',
@@ -162,7 +162,7 @@ def test_what_a_change_makes_stale_is_said(finished, capsys, option, redone):
 
 def test_a_dry_run_of_nothing_writes_nothing(tmp_path, capsys):
   said = dry_run(tmp_path / 'a', capsys, mode='train')
-  assert said == dict.fromkeys(STEPS[:-2], 'running')
+  assert said == dict.fromkeys(STEPS[:-2], 'new')
   assert not (tmp_path / 'a').exists()
   assert call('plan', tmp_path / 'a', dry_run=True) == 2
   assert '--dry_run goes with' in capsys.readouterr().err

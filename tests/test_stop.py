@@ -56,8 +56,9 @@ with stop.on_signals(), stop.deferred() as asked:
   print('done', asked.check() and asked.number, flush=True)
   os._exit(0)
 """
-  code, out, _, seconds = run('SIGTERM', script)
+  code, out, error, seconds = run('SIGTERM', script)
   assert (code, out) == (0, f'works\ndone {int(signal.SIGTERM)}\n')
+  assert error.strip().startswith('dbflax: stopping when this step is saved')
   assert seconds > 2
 
 

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 import tqdm
 
+from dbflax import bars, disk, errors, hosts, sharding, stop
 from dbflax import checkpoints as checkpoints_lib
-from dbflax import disk, errors, hosts, sharding, stop
 from dbflax.train import events as events_lib
 from dbflax.train import state as state_lib
 
@@ -60,17 +60,21 @@ def run(
   is_late = _timer(checkpoint_minutes)
   is_due = lambda done: done % checkpoint_every == 0 or is_late(done)
   is_sampled = lambda done: sample and sample_every and done % sample_every == 0
+  if start:
+    _log.info('%s: goes on at step %d of %d', name, start, steps)
   with (
     MetricsLog(log_path, name, start, max_skipped, track) as log,
     stop.deferred() as asked,
+    bars.bar(name, steps, 'step', start) as bar,
   ):
     if start and is_sampled(start):
       sample(state, start)
-    bar = _bar(name, start, steps)
-    for step in bar:
-      state, metrics = update(state, step)
+    for step in range(start, steps):
+      with bars.compiling(bar, now=step == start):
+        state, metrics = update(state, step)
       shown = log.add(step, metrics)
       bar.set_postfix_str(_speed(bar, images) + shown, refresh=False)
+      bar.update()
       done = step + 1
       stops = asked.check()
       if stops or done == steps or is_due(done):
@@ -80,25 +84,13 @@ def run(
         break
       checkpoints.poll()
       if is_sampled(done):
-        sample(state, done)
+        with bars.paused(bar):
+          sample(state, done)
     if asked.settle():
       checkpoints.wait()
       hosts.wait('the last checkpoint is whole')
       asked.obey()
   return state
-
-
-def _bar(name: str, start: int, steps: int) -> tqdm.tqdm:
-  """The steps that there are left; the first host shows them."""
-  return tqdm.tqdm(
-    range(start, steps),
-    name,
-    initial=start,
-    total=steps,
-    unit='step',
-    mininterval=1,
-    disable=not hosts.is_first(),
-  )
 
 
 def _speed(bar: tqdm.tqdm, images: int) -> str:
@@ -168,7 +160,7 @@ class MetricsLog:
       self._events.close()
 
   def add(self, step: int, metrics: dict) -> str:
-    """Takes a step's metrics; returns the newest known, for the bar."""
+    """Takes a step's metrics; returns the newest losses, for the bar."""
     self.drain()
     self._pending = (step, metrics)
     return self._shown
@@ -185,20 +177,25 @@ class MetricsLog:
     if self._events:
       self._events.add(step, **values)
     self._track(step, **values)
-    self._shown = ' '.join(f'{k}={v:.4g}' for k, v in values.items())
+    losses = {k: v for k, v in values.items() if k.endswith('loss')}
+    self._shown = _said(losses)
     if not _is_finite(values):
-      self._skip(step)
+      self._skip(step, values)
 
-  def _skip(self, step: int) -> None:
+  def _skip(self, step: int, values: dict[str, float]) -> None:
     """Counts a step that was skipped; UserError if it is one too many."""
     self._left -= 1
     what = f'{self._name}: the loss is not finite at step {step}'
     if self._left < 0:
       raise errors.UserError(
-        f'{what} ({self._shown}); lower the learning rate, or allow a few with '
-        f'{self._name}.max_skipped. The last checkpoint stands.'
+        f'{what} ({_said(values)}); lower the learning rate, or allow a few '
+        f'with {self._name}.max_skipped. The last checkpoint stands.'
       )
     _log.warning('%s; skipped, %d more may be', what, self._left)
+
+
+def _said(values: dict[str, float]) -> str:
+  return ' '.join(f'{k}={v:.4g}' for k, v in values.items())
 
 
 def _is_finite(values: dict) -> bool:
