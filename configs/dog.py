@@ -8,7 +8,8 @@ the dog in new places, styles, poses and clothes, and writes a report. The
 variants are the paper's comparisons: no prior-preservation loss, and the two
 worse kinds of identifiers; and its baselines, `:textual_inversion` and
 `:prompt_only`. `:if_m`, `:if_l` and `:if_xl` fine-tune DeepFloyd IF
-(configs/deepfloyd.py). For a dog of your own, add
+(configs/deepfloyd.py). For a dog of your own take one of these three, since
+the embedded cascade has never seen a photo, and add
 
   --config.subject.photos=FOLDER --config.name=my_dog
 """

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import logging
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from dbflax import workdir as workdir_lib
 from dbflax.text import embed, identifiers, prompts
 from dbflax.train import adapt, finetune
 from dbflax.weights import files, vectors
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +221,7 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   _check_adaptations(config, model)
   sizes = [stage.resolution for stage in model.stages.values()]
   subjects = subject_lib.load(config, model.tokenizer, sizes)
+  _warn_of_toys(config, subjects)
   model = _with_word(config, model, subjects[0].identifier)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   samplers = _samplers(config, model, mesh)
@@ -312,3 +316,34 @@ def _with_word(
   ids = range(first, first + config.inversion.num_vectors)
   tokenizer = model.tokenizer.with_word(identifier.ids, ids)
   return dataclasses.replace(model, tokenizer=tokenizer)
+
+
+def _warn_of_toys(config, subjects: tuple[subject_lib.Subject, ...]) -> None:
+  photos = [one.section['photos'] for one in subjects]
+  if not config.cascade.path and any(
+    not source.startswith('toybox:') for source in photos
+  ):
+    _log.warning(
+      'the embedded cascade has never seen a photo, and draws toys; for photos '
+      'there are configs/dog.py:if_m, :if_l and :if_xl'
+    )
+
+
+def check_settled(config, work: workdir_lib.Workdir) -> None:
+  """Raises UserError if a run's parts may not be of one and the same subject.
+
+  That is so where a change was begun and not brought to its end.
+  """
+  record = disk.read_json(work.root / 'config.json') or {}
+  last = record.get('subject', {}).get('photos', config.subject.photos)
+  if last != config.subject.photos:
+    raise errors.UserError(
+      f"'{work.root}' was last run with subject.photos={last}, not "
+      f'{config.subject.photos}; give that, or let --mode=run make it anew'
+    )
+  for step in methods.parts(config):
+    if work.is_begun(step):
+      raise errors.UserError(
+        f"'{work.root / step}' is not finished: other files may be of what it "
+        'was before; --mode=run brings it to its end'
+      )

@@ -78,6 +78,12 @@ def fill(config, template: str, identifier: str, **others: str) -> str:
   return prompts.fill_subject(template, words, noun)
 
 
+def parts(config) -> tuple[str, ...]:
+  """The steps that a report shows."""
+  shown = ('photos', 'identifier', *trained(config), 'samples')
+  return (*shown, *class_prompts(config)) if draws_prior(config) else shown
+
+
 def check_mode(config, mode: str) -> None:
   """Raises UserError if a mode has nothing to do with the method."""
   for methods, modes, reason in _UNFIT:

@@ -70,7 +70,7 @@ def choose(found: Proposals, photos: str, network: str) -> str:
     raise errors.UserError(
       f"subject.class_noun='auto': {network} cannot tell what '{photos}' "
       f'shows, and sees at best {seen}; give the noun, as '
-      f'--config.subject.class_noun={noun!r}'
+      '--config.subject.class_noun=NOUN'
     )
   return noun
 

@@ -74,7 +74,9 @@ def prior(config, work: workdir_lib.Workdir) -> None:
   """Only the class images."""
   job = _start(config, work)
   _draw_prior(job)
-  print(f'Class images: {work.prior}')
+  print(f'Photos, as they are learned from: {work.root / "photos"}')
+  if job.uses_prior:
+    print(f'Class images: {work.prior}')
 
 
 def train(config, work: workdir_lib.Workdir) -> None:
@@ -126,6 +128,8 @@ def evaluate(config, work: workdir_lib.Workdir) -> None:
 
   A report that is there already shows the scores of the samples from then on.
   """
+  if not config.evaluate.images:
+    job_lib.check_settled(config, work)
   scores.run(config, work)
   if work.is_done('report') and work.is_done('samples'):
     report(config, work)
@@ -139,7 +143,8 @@ def export(config, work: workdir_lib.Workdir) -> None:
 
 def report(config, work: workdir_lib.Workdir) -> None:
   """Writes the report of a finished run again."""
-  for step in (*_parts(config), 'evaluate'):
+  job_lib.check_settled(config, work)
+  for step in (*methods.parts(config), 'evaluate'):
     work.check_whole(step)
   _report(config, work)
   print(f'Report: {work.report / "index.html"}')
@@ -405,7 +410,7 @@ def _report(config, work: workdir_lib.Workdir) -> None:
 def _report_inputs(config, work: workdir_lib.Workdir) -> inputs.Inputs:
   made = {
     name: work.root / name / disk.MANIFEST
-    for name in (*_parts(config), 'evaluate')
+    for name in (*methods.parts(config), 'evaluate')
     if work.is_done(name)
   }
   return {**made, 'config': work.root / 'config.json', 'code': inputs.REPORT}
@@ -416,14 +421,6 @@ def _report_state(job: job_lib.Job) -> str:
   if disk.read_json(job.work.root / 'config.json') != job.record():
     return 'redone, config changed'
   return job.work.state('report', _report_inputs(job.config, job.work))
-
-
-def _parts(config) -> tuple[str, ...]:
-  """The steps that a report shows."""
-  parts = ('photos', 'identifier', *methods.trained(config), 'samples')
-  if not methods.draws_prior(config):
-    return parts
-  return (*parts, *methods.class_prompts(config))
 
 
 def _summary(job: job_lib.Job) -> None:

@@ -114,6 +114,11 @@ class Workdir:
     """Whether a step was finished once; its inputs may have changed since."""
     return _is_finished(self.root / step)
 
+  def is_begun(self, step: str) -> bool:
+    """Whether a step was begun, and is not finished."""
+    folder = self.root / step
+    return (folder / disk.STARTED).exists() and not _is_finished(folder)
+
   def times(self) -> dict[str, float]:
     """Seconds that each step took when it last ran, where that is known."""
     found = disk.read_json(self.root / 'times.json') or {}

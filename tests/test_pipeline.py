@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -114,6 +115,34 @@ def test_second_run_does_nothing(finished):
   before = stamp()
   assert call('run', finished) == 0
   assert stamp() == before
+
+
+@pytest.mark.parametrize('mode', ['report', 'evaluate'])
+def test_parts_of_two_subjects_are_not_shown_as_one(
+  finished, tmp_path, capsys, mode
+):
+  folder = tmp_path / 'test'
+  shutil.copytree(finished, folder)
+  assert call(mode, folder, 'subject.photos=toybox:teapot') == 2
+  error = capsys.readouterr().err
+  assert 'last run with subject.photos=toybox:dog, not toybox:teapot' in error
+  # Stopped while it learns of other photos.
+  (folder / 'stage_1' / disk.MANIFEST).unlink()
+  assert call(mode, folder) == 2
+  assert f"'{folder}/stage_1' is not finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('path', 'photos', 'warns'),
+  [('', 'rex', True), ('', 'toybox:dog', False), ('IF', 'rex', False)],
+)
+def test_own_photos_in_the_embedded_cascade_are_warned_of(
+  path, photos, warns, caplog
+):
+  config = types.SimpleNamespace(cascade=types.SimpleNamespace(path=path))
+  section = types.SimpleNamespace(section={'photos': photos})
+  job_lib._warn_of_toys(config, (section,))
+  assert ('has never seen a photo' in caplog.text) == warns
 
 
 def dry_run(folder, capsys, *options, mode='run'):

@@ -43,9 +43,10 @@ def test_a_changed_input_rebuilds_from_nothing_and_is_named(tmp_path, caplog):
   run.step('prior', {'prompt': 'a cat', 'n': 3}, builder(calls, 'new'))
   assert calls == [[disk.STARTED]] * 2
   assert (run.prior / 'result.txt').read_text() == 'new'
-  assert 'prior: redone, prompt changed' in caplog.text
+  both = '; another --config.name keeps both'
+  assert f'prior: redone, prompt changed{both}' in caplog.text
   run.step('prior', {'prompt': 'a cat'}, builder(calls))
-  assert 'prior: redone, n changed' in caplog.text
+  assert f'prior: redone, n changed{both}' in caplog.text
 
 
 def test_an_interrupted_step_finds_its_own_files(tmp_path):

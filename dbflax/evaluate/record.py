@@ -201,6 +201,7 @@ def table(content: dict) -> str:
   ]
   head = (
     f'{content["pictures"]} pictures and {content["photos"]} photos of '
-    f'{content["subject"]}; intervals are over prompts'
+    f'{content["subject"]}; intervals are over prompts. docs/quality.md says '
+    'what the figures are.'
   )
   return '\n'.join([head, '', *lines, '', *content['notes']])

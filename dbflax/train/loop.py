@@ -48,20 +48,17 @@ def run(
   never), and where somebody asks to stop. A resumed run draws the sample of its
   first state again: it may have been killed in between. A step whose loss or
   gradient is not finite leaves the parameters as they were (`step`); so many as
-  `max_skipped` may be. The bar says how many of the `images` of each step are
-  learned from in a second (0: it does not). `track(step, **metrics)` gets what
-  the log gets.
+  `max_skipped` may be. The bar has the speed in `images`, those of a step (0:
+  not). `track(step, **metrics)` gets what the log gets.
 
   Raises:
     UserError: on one more, with the parts of its loss.
     Stopped: asked to by a signal, with a checkpoint of the step that was done.
   """
-  start = int(state.step)
+  start = _start(name, state, steps)
   is_late = _timer(checkpoint_minutes)
   is_due = lambda done: done % checkpoint_every == 0 or is_late(done)
   is_sampled = lambda done: sample and sample_every and done % sample_every == 0
-  if start:
-    _log.info('%s: goes on at step %d of %d', name, start, steps)
   with (
     MetricsLog(log_path, name, start, max_skipped, track) as log,
     stop.deferred() as asked,
@@ -72,9 +69,7 @@ def run(
     for step in range(start, steps):
       with bars.compiling(bar, now=step == start):
         state, metrics = update(state, step)
-      shown = log.add(step, metrics)
-      bar.set_postfix_str(_speed(bar, images) + shown, refresh=False)
-      bar.update()
+      _show(bar, images, log.add(step, metrics))
       done = step + 1
       stops = asked.check()
       if stops or done == steps or is_due(done):
@@ -91,6 +86,20 @@ def run(
       hosts.wait('the last checkpoint is whole')
       asked.obey()
   return state
+
+
+def _start(name: str, state: state_lib.State, steps: int) -> int:
+  """The step to go on from."""
+  start = int(state.step)
+  if start:
+    _log.info('%s: goes on at step %d of %d', name, start, steps)
+  return start
+
+
+def _show(bar: tqdm.tqdm, images: int, losses: str) -> None:
+  """One step more."""
+  bar.set_postfix_str(_speed(bar, images) + losses, refresh=False)
+  bar.update()
 
 
 def _speed(bar: tqdm.tqdm, images: int) -> str:

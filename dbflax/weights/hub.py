@@ -57,7 +57,8 @@ def fetch(
     raise errors.UserError(
       f'{source!r} is no directory here, and as a repository of the Hugging '
       f'Face hub it cannot be had ({type(e).__name__}); check the name, the '
-      'revision and the network.'
+      'revision, the network and, for DeepFloyd IF, `hf auth login` '
+      '(docs/cascades.md). Without the hub, give a folder.'
     ) from e
   return pathlib.Path(folder)
 
