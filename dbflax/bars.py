@@ -28,7 +28,11 @@ def bar(name: str, total: int, unit: str, done: int = 0) -> tqdm.tqdm:
 
 @contextlib.contextmanager
 def paused(one: tqdm.tqdm) -> Iterator[None]:
-  """What is done inside counts neither for the rate nor for the time left."""
+  """What is done inside counts neither for the rate nor for the time left.
+
+  It may log: the bar leaves its line, and comes back.
+  """
+  one.clear()
   start = time.time()
   yield
   if not one.disable:
@@ -43,7 +47,7 @@ def compiling(one: tqdm.tqdm, *, now: bool = True) -> Iterator[None]:
   if not now:
     yield
     return
-  one.set_postfix_str('compiling')
   with paused(one):
+    one.set_postfix_str('compiling')
     yield
   one.set_postfix_str('', refresh=False)
