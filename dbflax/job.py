@@ -216,6 +216,9 @@ def start(config, work: workdir_lib.Workdir) -> Job:
   Raises:
     UserError: bad cascade, photos, identifier or workdir.
   """
+  if not pathlib.Path(config.cascade.path).is_dir():
+    # What takes long, or an account, comes after what is at hand.
+    subject_lib.check(config)
   model = open_cascade(config, config.cascade.stages)
   _check_crops(config, model)
   _check_adaptations(config, model)

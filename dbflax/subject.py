@@ -58,6 +58,13 @@ def sections(config) -> list[Mapping]:
   return [MappingProxyType(section) for section in (first, *filled)]
 
 
+def check(config) -> None:
+  """Raises UserError for photos or captions that `load` would refuse."""
+  for section in sections(config):
+    if not section['photos'].startswith('toybox:'):
+      _taken({**section, 'crop': 'centre'}, config.method, 0)
+
+
 def load(config, tokenizer, sizes: Sequence[int]) -> tuple[Subject, ...]:
   """Reads the photos and finds the identifiers of all subjects.
 

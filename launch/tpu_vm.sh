@@ -99,7 +99,7 @@ check_flags() {
       --workdir*)
         die "'$flag' is lost with the VM; write it like --workdir=runs/$name"
         ;;
-      *=/* | *=~*)
+      *=/* | *=~* | *=../*)
         die "'$flag' is not on the VM; give a path inside $checkout," \
           'which is copied there'
         ;;

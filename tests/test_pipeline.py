@@ -132,6 +132,12 @@ def test_parts_of_two_subjects_are_not_shown_as_one(
   assert f"'{folder}/stage_1' is not finished" in capsys.readouterr().err
 
 
+def test_photos_are_looked_at_before_the_hub_is_asked(tmp_path, capsys):
+  options = ('cascade.path=DeepFloyd/IF-I-M-v1.0', 'subject.photos=nowhere')
+  assert call('run', tmp_path / 'run', *options, dry_run=True) == 2
+  assert "no photo folder 'nowhere'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ('path', 'photos', 'warns'),
   [('', 'rex', True), ('', 'toybox:dog', False), ('IF', 'rex', False)],

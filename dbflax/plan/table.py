@@ -109,7 +109,10 @@ def _collectives(row: quick.Row) -> str:
 
 def _limit(plan: planner.Plan) -> list[str]:
   if plan.limit is None:
-    return ['What fits is not known: these devices are not in the table.']
+    return [
+      'What fits is not known: of these devices the memory is not in '
+      'dbflax/plan/hardware.py; --config.plan.topology plans for a TPU'
+    ]
   gib = lambda size: f'{size / hardware.GIB:.2f} GiB'
   usable = plan.place.chip.hbm
   lost = sum(not plan.fits(row) for row in plan.rows)
@@ -126,7 +129,7 @@ def _time(plan: planner.Plan) -> list[str]:
   """Totals; in words where no rates are known."""
   least, likely = plan.seconds('least'), plan.seconds('likely')
   if least is None:
-    return ['How long it takes is not known: of these devices no rates are.']
+    return ['How long it takes is not known either: no peak rate is there.']
   hours = lambda seconds: f'{plan.place.size * seconds / 3600:.2f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
   return [

@@ -280,6 +280,11 @@ def test_a_refused_request_is_not_repeated(tpu_vm, cloud, program):
       ['run', *VM, *V4, '--', *FLAGS, '--config.subject.photos=/home/rex'],
       '/home/rex',
     ),
+    (
+      'tpu_vm.sh',
+      ['all', *VM, *V4, '--', *FLAGS, '--config.subject.photos=../rex'],
+      '../rex',
+    ),
     ('local.sh', [], 'no action'),
     ('local.sh', ['start'], 'start'),
     ('local.sh', ['all'], '--config'),

@@ -147,7 +147,7 @@ def test_devices_without_known_rates_have_no_time(tiny_folder, tmp_path):
   assert plan.seconds('least') is None
   assert plan.limit is None
   text = table.render(plan)
-  assert 'How long it takes is not known' in text
+  assert 'How long it takes is not known either' in text
   assert 'What fits is not known' in text
 
 
