@@ -127,7 +127,8 @@ diffusers transformers sentencepiece protobuf accelerate`):
 from diffusers import IFPipeline, IFSuperResolutionPipeline
 
 torch.manual_seed(0)
-pipeline = IFPipeline.from_pretrained('.').to(torch.float32)
+pipeline = IFPipeline.from_pretrained('.')
+pipeline.text_encoder.float()
 {words}text, empty = pipeline.encode_prompt({prompt!r})
 given = {{'prompt_embeds': text, 'negative_prompt_embeds': empty}}
 {stages}
@@ -150,7 +151,6 @@ def _call(name: str, options: cascade.Sampling) -> str:
     return f'{settings})\nimage = pipeline(**given, **settings).images'
   return (
     f"pipeline = IFSuperResolutionPipeline.from_pretrained('{name}')\n"
-    'pipeline = pipeline.to(torch.float32)\n'
     f'{settings}, noise_level={round(1000 * options.noise_level)})\n'
     'image = pipeline(image=image, **given, **settings).images'
   )
