@@ -45,8 +45,7 @@ def network() -> features.Network:
     UserError: the package is not installed.
   """
   path = weights()
-  layers = functools.cache(lambda: load(path))
-  embed = lambda pictures: features.unit(look(layers(), pictures))
+  embed = lambda pictures: features.unit(look(load(path), pictures))
   return features.Network(NAME, {path.name: path}, embed)
 
 
@@ -115,6 +114,7 @@ def _normalised(values: np.ndarray) -> np.ndarray:
   return ((values - 127) / 128).astype(np.float32)
 
 
+@functools.cache
 def load(path: pathlib.Path) -> dict[str, Layer]:
   """Convolutions by name: 'stem', '3/expand', …, 'head'."""
   tensors = legacy.tensors(path)
