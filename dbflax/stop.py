@@ -130,6 +130,7 @@ def _leave(number: int) -> None:
 class _Handler:
   """Of signals; Python calls it as soon as the main thread runs Python."""
 
+  calls = 0  # of all of them
   called_at = 0.0  # monotonic time
 
   def __init__(
@@ -142,6 +143,7 @@ class _Handler:
 
   def __call__(self, number, frame):
     del frame
+    _Handler.calls += 1
     _Handler.called_at = time.monotonic()
     self._act(number)
 
@@ -176,8 +178,10 @@ def _listening() -> Iterator[None]:
   ear, mouth = socket.socketpair()
   with ear, mouth:
     mouth.setblocking(False)
+    listener = threading.Thread(
+      target=_listen, args=(ear, _Handler.calls), daemon=True
+    )
     before = signal.set_wakeup_fd(mouth.fileno())
-    listener = threading.Thread(target=_listen, args=(ear,), daemon=True)
     listener.start()
     try:
       yield
@@ -187,25 +191,34 @@ def _listening() -> Iterator[None]:
       listener.join()
 
 
-def _listen(ear: socket.socket) -> None:
-  """Until a 0 comes; the system writes signals' numbers as they come."""
+def _listen(ear: socket.socket, answered: int) -> None:
+  """Until a 0 comes; the system writes signals' numbers as they come.
+
+  `answered`: calls of handlers that were no answer to what is heard here.
+  """
   while True:
     ready, _, _ = select.select([ear], [], [], _LISTEN_EVERY)
     heard = ear.recv(64) if ready else b''
     if 0 in heard:
       return
     for number in set(heard).intersection(_SIGNALS):
-      if _is_unanswered(number):
+      if _is_unanswered(number, answered):
         _leave(number)
+      answered = _Handler.calls
     if number := hosts.told():
       _leave(number)
 
 
-def _is_unanswered(number: int) -> bool:
-  """Whether the main thread does nothing about a signal that came just now."""
+def _is_unanswered(number: int, answered: int) -> bool:
+  """Whether the main thread does nothing about a signal that came just now.
+
+  One call of a handler may answer several signals; and this thread may have
+  slept, on a busy machine, for longer than the answer took.
+  """
   came = time.monotonic()
   while time.monotonic() < came + _PATIENCE:
-    if _Handler.called_at > came - _LISTEN_EVERY:
+    is_recent = _Handler.called_at > came - _LISTEN_EVERY
+    if is_recent or _Handler.calls > answered:
       return False
     time.sleep(0.1)
   handler = signal.getsignal(number)

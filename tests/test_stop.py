@@ -62,6 +62,25 @@ with stop.on_signals(), stop.deferred() as asked:
   assert seconds > 2
 
 
+def test_an_answer_counts_however_late_the_listener_hears():
+  script = """
+import time, types
+def late(*args, wait=stop.select.select):
+  heard = wait(*args)
+  time.sleep(3)
+  return heard
+stop.select = types.SimpleNamespace(select=late)
+with stop.on_signals():
+  try:
+    time.sleep(60)
+  except stop.Stopped:
+    print('asked', flush=True)
+  time.sleep(5)
+print('done')
+"""
+  assert run('SIGTERM', script)[:3] == (0, 'asked\ndone\n', '')
+
+
 def test_after_the_run_signals_are_what_they_were():
   script = """
 with stop.on_signals():
