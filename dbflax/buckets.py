@@ -14,7 +14,8 @@ from dbflax import disk, errors
 class Bucket:
   """A folder at a URL; each method raises UserError if it cannot be had.
 
-  Objects are named by their paths in it, and are whole or absent.
+  Objects are named by their paths in it, and are whole or absent: of buckets
+  that is said by those who keep them, and in a folder it is seen to here.
   """
 
   def __init__(self, url: str):
@@ -30,6 +31,8 @@ class Bucket:
 
       self._system, root = fsspec.core.url_to_fs(self.url)
       self._root = root.rstrip('/')
+      local = fsspec.get_filesystem_class('file')
+      self._is_folder = isinstance(self._system, local)
 
   def listed(self) -> dict[str, str]:
     """All objects: name → a fingerprint of what the listing says of it."""
@@ -38,7 +41,9 @@ class Bucket:
       found = self._system.find(self._root, detail=True)
     names = {path: self._name(path) for path in sorted(found)}
     return {
-      name: _fingerprint(found[path]) for path, name in names.items() if name
+      name: _fingerprint(found[path])
+      for path, name in names.items()
+      if name and not (self._is_folder and name.endswith(disk.PARTIAL))
     }
 
   def get(self, name: str, target: pathlib.Path) -> None:
@@ -54,8 +59,8 @@ class Bucket:
     """
     disk.check_file(source)
     with self._explained('write'):
-      self._make_parent(name)
-      self._system.put_file(str(source), self._path(name))
+      with self._whole(name) as path:
+        self._system.put_file(str(source), path)
       self._system.invalidate_cache()
       return _fingerprint(self._system.info(self._path(name)))
 
@@ -68,9 +73,8 @@ class Bucket:
         return None
 
   def write(self, name: str, content: bytes) -> None:
-    with self._explained('write'):
-      self._make_parent(name)
-      self._system.pipe_file(self._path(name), content)
+    with self._explained('write'), self._whole(name) as path:
+      self._system.pipe_file(path, content)
 
   def remove(self, name: str) -> None:
     """Removes an object, if it is there."""
@@ -92,6 +96,16 @@ class Bucket:
     parts = pathlib.PurePosixPath(name).parts
     inside = path.startswith(f'{self._root}/') and '..' not in parts
     return name if inside else ''
+
+  @contextlib.contextmanager
+  def _whole(self, name: str) -> Iterator[str]:
+    """The path to write an object to, which nobody reads half-written."""
+    self._make_parent(name)
+    if not self._is_folder:
+      yield self._path(name)
+      return
+    with disk.atomic_path(self._path(name)) as partial:
+      yield str(partial)
 
   def _make_parent(self, name: str) -> None:
     """For file systems that have folders."""

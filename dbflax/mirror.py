@@ -198,7 +198,7 @@ class Mirror:
 
     So that there is never a manifest without its files, nor a file in a folder
     that no step began. Manifests are looked for first, so that all files of
-    one are seen.
+    one are seen. Nothing more once another process took over.
     """
     finished = {name for name in self._here() if _place(name) == disk.MANIFEST}
     here, known = self._here(), self._known
@@ -211,14 +211,17 @@ class Mirror:
     gone = known.keys() - here.keys()
 
     def put(name):
+      if self._is_lost:
+        return
       # What is gone by now, such as an old checkpoint, was not to be copied.
       with contextlib.suppress(FileNotFoundError):
         said = self._bucket.put(self.root / name, name)
         known[name] = [*here[name], said]
 
     def remove(name):
-      self._bucket.remove(name)
-      del known[name]
+      if not self._is_lost:
+        self._bucket.remove(name)
+        del known[name]
 
     try:
       for place in _ORDER:

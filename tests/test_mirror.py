@@ -171,8 +171,10 @@ def test_a_bucket_is_as_after_a_kill_whenever_copying_ends(
 ):
   """Whatever was the last thing that reached it, another machine goes on."""
   first = machine('a')
-  first.step('prior', {'n': 1}, make)
-  first.step('samples', {'n': 1}, make)
+  with monkeypatch.context() as patch:
+    patch.setattr(mirror, '_EVERY', 3600)  # All is left for the end.
+    first.step('prior', {'n': 1}, make)
+    first.step('samples', {'n': 1}, make)
   count, put = iter(range(1, 99)), buckets.Bucket.put
 
   def dies(self, source, name):
@@ -205,6 +207,36 @@ def test_two_machines_at_once_are_refused(machine, bucket, monkeypatch):
   refused.close()
   work.close()
   machine('b').claim()
+
+
+def test_what_is_read_is_never_half_written(bucket):
+  """Such as the mark of a run, which would be taken for one that is gone."""
+  held = buckets.Bucket(f'file://{bucket}')
+  contents = [bytes([n]) * 1_000_000 for n in range(2)]
+  held.write('mark', contents[0])
+
+  def write():
+    for n in range(100):
+      held.write('mark', contents[n % 2])
+
+  writer = threading.Thread(target=write)
+  writer.start()
+  found = set()
+  while writer.is_alive():
+    found.add(held.read('mark'))
+  assert found == set(contents)
+  assert set(held.listed()) == {'mark'}
+
+
+def test_what_a_killed_process_half_wrote_is_no_object(machine, bucket):
+  work = machine('a')
+  work.step('prior', {'n': 1}, make)
+  work.close()
+  (bucket / 'prior' / '.found.txt.1.partial').write_text('ha')
+  again = machine('b')
+  again.check()
+  assert files(again.root) == files(work.root)
+  assert not list(again.root.rglob('*.partial'))
 
 
 def test_a_machine_that_is_gone_is_recognised(machine, caplog):
