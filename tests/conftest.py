@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib.metadata
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -21,6 +22,15 @@ if importlib.metadata.version('jaxlib').startswith('0.10.'):
   # the process at a flag that they do not know).
   _FAST += ' --xla_cpu_use_fusion_emitters=false'
 os.environ.setdefault('XLA_FLAGS', _FAST)
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own():
+  """What a command logs goes to the standard error of its own test."""
+  logger = logging.getLogger('dbflax')
+  logger.handlers.clear()
+  logger.propagate = True
+  logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope='session')

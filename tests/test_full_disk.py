@@ -153,7 +153,10 @@ def test_results_of_a_study_on_a_disk_that_grows(
   monkeypatch.setattr(runs, '_do', lambda *given: True)
   monkeypatch.setattr(runs, '_shown', lambda done: {})
   found = lambda done: {
-    (one.arm, one.subject, one.seed): {'oracle: PRES': 0.1 * n}
+    one.key: {
+      **{'arm': one.arm, 'subject': one.subject, 'seed': one.seed},
+      'figures': {'oracle: PRES': 0.1 * n},
+    }
     for n, one in enumerate(done)
   }
   monkeypatch.setattr(runs, 'read_scores', found)

@@ -90,6 +90,9 @@ def study(
   c.num_subjects = 0
   # Seeds of each arm with each subject.
   c.seeds = (0, 1, 2)
+  # results.json files of the study from elsewhere, whose runs are not done
+  # again, such as ('docs/studies/prior.json',).
+  c.known_results = ()
   # The run that arms change. At 64 pixels, where the subject and the class are
   # decided: a run of all stages takes several times as long.
   c.base = default.get_config()

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 STEP, FILE = 'evaluate', 'scores.json'
 # Raised where other figures come of the same pictures.
-_CODE = 2
+CODE = 2
 # What each figure is, and which way is better, for people.
 MEANINGS = {
   'photos': 'mean cosine of two photos',
@@ -89,7 +89,7 @@ def made_of(
 ) -> dict:
   """What figures depend on but for networks, for fingerprints."""
   return {
-    'code': _CODE,
+    'code': CODE,
     'pictures': [[group.prompt, *group.files] for group in groups],
     'says': [[group.says, group.of_class] for group in groups],
     'photos': photos,

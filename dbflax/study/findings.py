@@ -13,8 +13,9 @@ import numpy as np
 
 from dbflax.evaluate import metrics
 
-# {(arm, subject, seed): {figure: value}}; a figure is 'network: name'.
-Scores = Mapping[tuple[str, str, int], Mapping[str, float]]
+Key = tuple[str, str, int]  # arm, subject, seed
+# {run: {figure: value}}; a figure is 'network: name'.
+Scores = Mapping[Key, Mapping[str, float]]
 
 
 class Estimate(NamedTuple):
@@ -44,6 +45,11 @@ class Verdict(NamedTuple):
   figure: str
   difference: Estimate  # arm less other
   finding: str
+
+
+def key(listed: Mapping) -> Key:
+  """Which run it is that results.json lists."""
+  return listed['arm'], listed['subject'], listed['seed']
 
 
 def figures(scores: Scores) -> list[str]:

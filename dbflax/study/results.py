@@ -6,14 +6,16 @@ from dbflax.pages import intervals
 from dbflax.study import findings
 
 
-def gather(config, scores: findings.Scores, planned: int) -> dict:
+def gather(config, listed: Sequence[dict], planned: int) -> dict:
   """What results.json holds.
 
   Args:
     config: the study's.
-    scores: the figures of the runs that are done.
+    listed: the runs that are done: 'arm', 'subject', 'seed', 'figures', and
+      'made_of' (`elsewhere`).
     planned: how many runs there are to be.
   """
+  scores = {findings.key(one): one['figures'] for one in listed}
   arms = [arm for arm, _ in config.arms]
   verdicts = [
     verdict
@@ -33,6 +35,7 @@ def gather(config, scores: findings.Scores, planned: int) -> dict:
       for figure in findings.figures(scores)
     },
     'verdicts': [_verdict(verdict) for verdict in verdicts],
+    'scores': [*listed],
   }
 
 

@@ -1,7 +1,8 @@
 """A study's runs: every arm with every subject and seed.
 
     <workdir>/runs/<arm>/<subject>/<seed>   a run like any other
-    <workdir>/results.json                  all figures, and what they say
+    <workdir>/results.json                  all figures, and what they say;
+                                            other machines can begin with it
     <workdir>/report/index.html             the same with plots and pictures
 
 Runs take over from each other whatever they have in common, such as class
@@ -23,7 +24,7 @@ from typing import NamedTuple
 from dbflax import disk, errors, nouns, pipeline, validate
 from dbflax import workdir as workdir_lib
 from dbflax.evaluate import record
-from dbflax.study import findings, page
+from dbflax.study import elsewhere, findings, page
 from dbflax.study import results as results_lib
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ class Run(NamedTuple):
   config: object  # the ConfigDict of the run, locked
   folder: pathlib.Path
 
+  @property
+  def key(self) -> findings.Key:
+    return self.arm, self.subject, self.seed
+
 
 def run(config, work: workdir_lib.Workdir) -> None:
   """--mode=study: does what is left of the runs, and says what they found.
@@ -48,16 +53,20 @@ def run(config, work: workdir_lib.Workdir) -> None:
   planned = plan(config, work.root)
   work.hold_url()
   work.own()
-  waiting = planned
+  known = _known(planned, config.known_results)
+  ours = [one for one in planned if one.key not in known]
+  waiting = ours
   while waiting:
-    others = [one for one in waiting if not _do(one, planned, work.command)]
+    others = [one for one in waiting if not _do(one, ours, work.command)]
     is_stuck = len(others) == len(waiting)
     waiting = others
     if is_stuck:
       _log.info('study: %d runs are with other processes', len(waiting))
       break
-  done = [one for one in planned if one not in waiting]
-  results = results_lib.gather(config, read_scores(done), len(planned))
+  done = [one for one in ours if one not in waiting]
+  found = known | read_scores(done)
+  listed = [found[one.key] for one in planned if one.key in found]
+  results = results_lib.gather(config, listed, len(planned))
   disk.write_json(work.root / 'results.json', results)
   page.write(work.root / 'report', results, _shown(done), work.command)
   print(results_lib.table(results))
@@ -78,6 +87,27 @@ def plan(config, root: pathlib.Path) -> list[Run]:
     for subject in config.subjects[:count]
     for arm, changes in config.arms
   ]
+
+
+def _known(
+  planned: Sequence[Run], paths: Sequence[str]
+) -> dict[findings.Key, dict]:
+  """Of the runs that results.json files list those that are planned here."""
+  listed = {}
+  for one in elsewhere.read(paths):
+    listed.setdefault(findings.key(one), {})[one['made_of']] = one
+  known, asked = {}, [one for one in planned if one.key in listed]
+  for one in asked:
+    made_of = elsewhere.before(nouns.resolved(one.config))
+    if made_of in listed[one.key]:
+      known[one.key] = listed[one.key][made_of]
+  if paths:
+    _log.info(
+      'study: %d runs are known; %d more are listed, but are made of '
+      'something else here',
+      *(len(known), len(asked) - len(known)),
+    )
+  return known
 
 
 def _planned(config, root, arm, changes, subject, seed) -> Run:
@@ -171,15 +201,19 @@ def _shown(done: Sequence[Run]) -> dict[tuple[str, str], pathlib.Path]:
   return first
 
 
-def read_scores(done: Sequence[Run]) -> findings.Scores:
-  """The figures of runs that have any."""
+def read_scores(done: Sequence[Run]) -> dict[findings.Key, dict]:
+  """Those that have any, as results.json lists them."""
   found = {}
   for one in done:
     content = disk.read_json(_scores(one))
     if content is not None:
-      found[one.arm, one.subject, one.seed] = {
-        f'{network}: {name}': value
-        for network, values in content['figures'].items()
-        for name, value in values.items()
+      found[one.key] = {
+        **{'arm': one.arm, 'subject': one.subject, 'seed': one.seed},
+        'made_of': elsewhere.after(one.folder),
+        'figures': {
+          f'{network}: {name}': value
+          for network, values in content['figures'].items()
+          for name, value in values.items()
+        },
       }
   return found

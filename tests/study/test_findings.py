@@ -99,7 +99,12 @@ def test_the_table_has_a_row_for_each_figure_and_a_column_for_each_arm():
     arms=(('on', {}), ('off', {})),
     expect=(('PRES', 'on', '<', 'off'),),
   )
-  made = results.gather(config, found, planned=6)
+  listed = [
+    {**dict(zip(('arm', 'subject', 'seed'), key, strict=True)), 'figures': one}
+    for key, one in found.items()
+  ]
+  made = results.gather(config, listed, planned=6)
+  assert made['scores'] == listed
   assert made['figures'][PRES]['on']['difference'] is None
   assert made['figures'][PRES]['off']['difference']['mean'] == pytest.approx(
     0.1

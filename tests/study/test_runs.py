@@ -147,6 +147,40 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   assert _picture(beside, 'two') == _picture(root, 'two')
 
 
+def test_what_is_known_from_elsewhere_is_not_done_again(
+  tmp_path, command, capsys
+):
+  assert main.main(command) == 0
+  printed = capsys.readouterr().out.splitlines()[:-1]  # All but the folder.
+  known = tmp_path / 'work' / 'results.json'
+
+  there = tmp_path / 'another' / 'machine'
+  again = [*command[:-1], f'--workdir={there}']
+  again += [f'--config.known_results=("{known}",)']
+  assert main.main(again) == 0
+  assert capsys.readouterr().out.splitlines()[:-1] == printed
+  assert not (there / 'runs').exists()
+  assert (there / 'results.json').read_bytes() == known.read_bytes()
+
+  # Other prompts, other pictures; but for the arm that has its own.
+  changed = [*again, '--config.base.sample.images_per_prompt=3']
+  assert main.main(changed) == 0
+  assert '1 runs are known; 2 more are listed' in capsys.readouterr().err
+  done = {path.parts[-3] for path in there.glob('runs/*/*/*')}
+  assert done == {'one', 'same'}
+
+
+@pytest.mark.parametrize('content', [None, '{', '{}', '{"scores": 3}'])
+def test_what_is_known_must_be_results(tmp_path, command, content, capsys):
+  known = tmp_path / 'known.json'
+  if content is not None:
+    known.write_text(content)
+  assert main.main([*command, f'--config.known_results=("{known}",)']) == 2
+  printed = capsys.readouterr().err
+  assert f"'{known}' is not the results.json" in printed
+  assert printed.count('\n') == 1
+
+
 @pytest.mark.parametrize(
   'option, message',
   [
