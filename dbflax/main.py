@@ -74,7 +74,8 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -149,6 +150,7 @@ def parse(argv: Sequence[str]):
   config = values.config
   validate.check(config)
   _check_mode(config, values.mode)
+  _ask_for_noun(config, config_flags.get_override_values(values['config']))
   if values.dry_run and values.mode not in STEPS:
     raise errors.UserError(
       f'--dry_run goes with the modes {", ".join(STEPS)}, not {values.mode}'
@@ -163,6 +165,18 @@ def parse(argv: Sequence[str]):
   workdir = workdir_lib.Workdir(folder, config.name, command)
   workdir.check()
   return config, values.mode, workdir, values.dry_run
+
+
+def _ask_for_noun(config, said: Mapping[str, Any]) -> None:
+  """Mentions the config file's noun where photos are given without one."""
+  photos, noun = (f'subject.{name}' for name in validate.SUBJECT)
+  if photos in said and noun not in said:
+    kept = config.subject.class_noun
+    if kept != 'auto' and kept not in said[photos]:
+      _complain(
+        f"'{said[photos]}' is taken for photos of a {kept}, the config file's "
+        f'class_noun; if it is none, give --config.{noun}=NOUN, or auto'
+      )
 
 
 def _command(said: Sequence[str], mode: str) -> str:

@@ -6,6 +6,7 @@ out is as in `config.subject`, but for the identifier.
 """
 
 import dataclasses
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
@@ -17,6 +18,9 @@ from dbflax.data import subjects
 from dbflax.text import identifiers
 from dbflax.toybox import vocabulary
 
+_log = logging.getLogger(__name__)
+# Photos.
+_FEW = 3
 # The paper's range of rare tokens, for T5's own vocabulary.
 _T5_RARE_IDS = (5000, 10001)
 _T5_PIECES = 32_000
@@ -73,6 +77,8 @@ def load(config, tokenizer, sizes: Sequence[int]) -> tuple[Subject, ...]:
   """
   each = sections(config)
   taken = [_taken(section, config.method, max(sizes)) for section in each]
+  for section, photos in zip(each, taken, strict=True):
+    _warn_of(section, photos, max(sizes))
   words = _identifiers(config, each, tokenizer)
   return tuple(map(_subject, each, taken, words, [sizes] * len(each)))
 
@@ -106,6 +112,27 @@ def _taken(section, method: str, resolution: int) -> list[subjects.Photo]:
       f'{len(photos)} photos; lower it, or take all with 0'
     )
   return photos
+
+
+def _warn_of(section, photos: Sequence[subjects.Photo], size: int) -> None:
+  """Mentions photos that are few or small; toybox's are known."""
+  if section['photos'].startswith('toybox:'):
+    return
+  if len(photos) < _FEW:
+    _log.warning(
+      "'%s' has %d of the 3-5 photos that the paper takes; whatever these have "
+      'in common is learnt as the subject',
+      *(section['photos'], len(photos)),
+    )
+  sides = [subjects.side(photo, section['crop']) for photo in photos]
+  if min(sides) < size:
+    small = sum(side < size for side in sides)
+    _log.warning(
+      "%d of %d photos of '%s' have fewer than %d pixels a side (the smallest "
+      '%d) and are enlarged: that blur is learnt; take larger ones, or fewer '
+      'cascade.stages',
+      *(small, len(photos), section['photos'], size, min(sides)),
+    )
 
 
 def _identifiers(config, each, tokenizer) -> list[identifiers.Identifier]:

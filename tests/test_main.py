@@ -175,6 +175,24 @@ def test_bad_input_is_one_line_and_writes_nothing(
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+  'fields, asks',
+  [
+    (['photos=photos/rex'], True),
+    (['photos=toybox:teapot'], True),
+    (['photos=photos/my_dog'], False),
+    (['photos=photos/rex', 'class_noun=dog'], False),
+    (['photos=photos/rex', 'class_noun=auto'], False),
+    (['identifier=zk'], False),
+  ],
+)
+def test_a_noun_that_was_not_given_is_asked_for(pipeline, capfd, fields, asks):
+  main.parse(['dbflax', DOG, *(f'--config.subject.{one}' for one in fields)])
+  said = capfd.readouterr().err
+  assert ('photos of a dog' in said and 'class_noun=NOUN' in said) == asks
+  assert asks or said == ''
+
+
 def test_a_workdir_of_another_config_is_refused(pipeline, capfd, tmp_path):
   run(DOG, '--workdir=w')
   pipeline.calls[0][2].claim()
@@ -197,7 +215,8 @@ def test_bad_photos_reach_the_user_as_one_line(monkeypatch, pipeline, capfd):
   monkeypatch.setattr(pipeline, 'run', read)
   images.save_png('dot/dot.png', np.zeros((1, 1, 3), np.uint8))
   for folder, message in (('none', 'no photo folder'), ('dot', '1 x 1 pixels')):
-    assert run(DOG, f'--config.subject.photos={folder}') == 2
+    where = f'--config.subject.photos={folder}'
+    assert run(DOG, where, '--config.subject.class_noun=dog') == 2
     error = capfd.readouterr().err
     assert message in error
     assert error.count('\n') == 1

@@ -1,7 +1,7 @@
 """The photos of a subject at every resolution of a cascade."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +81,11 @@ def cut(
   }
 
 
+def side(photo: Photo, crop: str) -> int:
+  """Pixels a side of what is kept of a photo, before it is resized."""
+  return images.kept(*photo.image.shape[:2], crop, photo.box).side
+
+
 def framed(photos: Sequence[Photo], crop: str) -> list[np.ndarray]:
   """The whole photos with what is kept outlined; none if all is."""
   shapes = [photo.image.shape[:2] for photo in photos]
@@ -138,7 +143,24 @@ def _read(
     captions.of_folder(folder, paths) if with_captions else [''] * len(paths)
   )
   around = boxes.of_folder(folder, paths) if with_boxes else [None] * len(paths)
-  return [_of_folder(*one) for one in zip(paths, said, around, strict=True)]
+  return _all(_of_folder, zip(paths, said, around, strict=True))
+
+
+def _all(read: Callable[..., Photo], files: Iterable[tuple]) -> list[Photo]:
+  """UserError for the first (path, …) that cannot be read, and names others."""
+  photos, faults = [], {}
+  for path, *more in files:
+    try:
+      photos.append(read(path, *more))
+    except errors.UserError as error:
+      faults[path] = error
+  if not faults:
+    return photos
+  first, *others = faults
+  also = ', '.join(f"'{path.name}'" for path in others)
+  raise errors.UserError(
+    f'{faults[first]}' + (f'. Nor can be taken: {also}' if others else '')
+  ) from faults[first]
 
 
 def _of_folder(path: pathlib.Path, caption: str, box) -> Photo:

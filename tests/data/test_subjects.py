@@ -36,6 +36,19 @@ def test_a_tfds_data_set_equals_the_folder_it_was_made_of(photos, tmp_path):
   np.testing.assert_array_equal(from_folder, from_tfds)
 
 
+def test_all_photos_that_cannot_be_taken_are_named(photos):
+  (photos / '0.png').write_bytes(b'no picture')
+  with pytest.raises(errors.UserError, match=r"read '.*/0.png'.*remove it$"):
+    subjects.load(str(photos), (32,))
+  (photos / '1.jpg').write_bytes(b'no picture either')
+  images.save_png(photos / '2.png', np.zeros((9, 9, 3), np.uint8))
+  with pytest.raises(
+    errors.UserError,
+    match=r"0.png'.*remove it. Nor can be taken: '1.jpg', '2.png'$",
+  ):
+    subjects.load(str(photos), (32,))
+
+
 @pytest.mark.parametrize('crop', ['centre', 'pad'])
 def test_square_photos_are_never_distorted(tmp_path, crop):
   # A square drawn on a wide photo stays a square, whichever way it is cut.
