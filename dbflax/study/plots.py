@@ -1,6 +1,6 @@
 """The figures of a study as one picture, for a page such as docs/tuning.md.
 
-  python -m dbflax.study.plots runs/study_steps docs/steps.svg
+  python -m dbflax.study.plots docs/studies/steps.json docs/steps.svg
 
 A panel for each figure and a row for each arm: its mean over subjects with the
 95 % interval. The same results give the same bytes.
@@ -46,17 +46,19 @@ def draw(results: dict) -> str:
   return charts.svg(figure, transparent=False)
 
 
-def main(root: str, out: str) -> None:
-  path = pathlib.Path(root) / 'results.json'
-  if not path.exists():
-    raise errors.UserError(f"no '{path}'; run --mode=study first")
+def main(results: str, out: str) -> None:
+  path = pathlib.Path(results)
+  if not path.is_file():
+    raise errors.UserError(
+      f"no '{path}'; run --mode=study first, which leaves a results.json"
+    )
   with disk.atomic_path(out) as partial:
     partial.write_text(draw(json.loads(disk.read(path))))
 
 
 if __name__ == '__main__':
   if len(sys.argv) != 3:
-    sys.exit('usage: python -m dbflax.study.plots STUDY FILE.svg')
+    sys.exit('usage: python -m dbflax.study.plots RESULTS.json FILE.svg')
   try:
     main(*sys.argv[1:])
   except errors.UserError as error:

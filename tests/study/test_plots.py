@@ -48,7 +48,7 @@ def test_the_same_results_give_the_same_bytes(drawn, tmp_path):
     tmp_path / 'results.json', results({LPIPS: {'none': estimate(0.4)}})
   )
   for name in ('one.svg', 'two.svg'):
-    plots.main(str(tmp_path), str(tmp_path / name))
+    plots.main(str(tmp_path / 'results.json'), str(tmp_path / name))
   one, two = (tmp_path / n for n in ('one.svg', 'two.svg'))
   assert one.read_bytes() == two.read_bytes() != drawn.encode()
 
@@ -58,5 +58,5 @@ def test_without_figures_it_says_what_to_do(tmp_path, content):
   if content is not None:
     disk.write_json(tmp_path / 'results.json', results(content))
   with pytest.raises(errors.UserError, match='run --mode=study|not done'):
-    plots.main(str(tmp_path), str(tmp_path / 'out.svg'))
+    plots.main(str(tmp_path / 'results.json'), str(tmp_path / 'out.svg'))
   assert not (tmp_path / 'out.svg').exists()
