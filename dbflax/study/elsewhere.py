@@ -13,6 +13,8 @@ from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
 from dbflax.evaluate import record
 
+# What results.json says of a run.
+_FIELDS = ('arm', 'subject', 'seed', 'made_of', 'figures')
 # Steps that figures are made in, and who makes them in the last.
 _STEPS = ('photos', 'samples', record.STEP)
 _JUDGES = ('code', 'networks', 'lpips')
@@ -26,14 +28,18 @@ def read(paths: Sequence[str]) -> list[dict]:
   """
   found = []
   for path in paths:
-    content = disk.read_json(path)
-    if not content or not isinstance(content.get('scores'), list):
+    runs = (disk.read_json(path) or {}).get('scores')
+    if not isinstance(runs, list) or not all(map(_is_run, runs)):
       raise errors.UserError(
         f"known_results: '{path}' is not the results.json of a study, or lists "
         'no runs; --mode=study writes one'
       )
-    found += content['scores']
+    found += runs
   return found
+
+
+def _is_run(listed) -> bool:
+  return isinstance(listed, dict) and listed.keys() == {*_FIELDS}
 
 
 def before(config) -> str:

@@ -48,12 +48,13 @@ def run(config, work: workdir_lib.Workdir) -> None:
   """--mode=study: does what is left of the runs, and says what they found.
 
   Raises:
-    UserError: an arm or subject that cannot be, or a run that failed.
+    UserError: an arm, subject or known result that cannot be, or a run that
+      failed.
   """
   planned = plan(config, work.root)
+  known = _known(planned, config.known_results)
   work.hold_url()
   work.own()
-  known = _known(planned, config.known_results)
   ours = [one for one in planned if one.key not in known]
   waiting = ours
   while waiting:

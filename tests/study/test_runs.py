@@ -170,7 +170,9 @@ def test_what_is_known_from_elsewhere_is_not_done_again(
   assert done == {'one', 'same'}
 
 
-@pytest.mark.parametrize('content', [None, '{', '{}', '{"scores": 3}'])
+@pytest.mark.parametrize(
+  'content', [None, '{', '{}', '{"scores": 3}', '{"scores": [{"arm": "one"}]}']
+)
 def test_what_is_known_must_be_results(tmp_path, command, content, capsys):
   known = tmp_path / 'known.json'
   if content is not None:
@@ -179,6 +181,7 @@ def test_what_is_known_must_be_results(tmp_path, command, content, capsys):
   printed = capsys.readouterr().err
   assert f"'{known}' is not the results.json" in printed
   assert printed.count('\n') == 1
+  assert not (tmp_path / 'work').exists()
 
 
 @pytest.mark.parametrize(
