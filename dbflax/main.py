@@ -171,10 +171,12 @@ def _ask_for_noun(config, said: Mapping[str, Any]) -> None:
   """Mentions the config file's noun where photos are given without one."""
   photos, noun = (f'subject.{name}' for name in validate.SUBJECT)
   if photos in said and noun not in said:
-    kept = config.subject.class_noun
-    if kept != 'auto' and kept not in said[photos]:
+    kept, source = config.subject.class_noun, said[photos]
+    # What is not there is complained of later.
+    is_there = ':' in source or os.path.isdir(os.path.expanduser(source))
+    if is_there and kept != 'auto' and kept not in source:
       _complain(
-        f"'{said[photos]}' is taken for photos of a {kept}, the config file's "
+        f"'{source}' is taken for photos of a {kept}, the config file's "
         f'class_noun; if it is none, give --config.{noun}=NOUN, or auto'
       )
 

@@ -179,6 +179,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
   'fields, asks',
   [
     (['photos=photos/rex'], True),
+    (['photos=photos/tom'], False),  # There is no such folder.
     (['photos=toybox:teapot'], True),
     (['photos=photos/my_dog'], False),
     (['photos=photos/rex', 'class_noun=dog'], False),
@@ -187,6 +188,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
   ],
 )
 def test_a_noun_that_was_not_given_is_asked_for(pipeline, capfd, fields, asks):
+  for name in ('rex', 'my_dog'):
+    pathlib.Path('photos', name).mkdir(parents=True)
   main.parse(['dbflax', DOG, *(f'--config.subject.{one}' for one in fields)])
   said = capfd.readouterr().err
   assert ('photos of a dog' in said and 'class_noun=NOUN' in said) == asks
