@@ -186,8 +186,12 @@ def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
     stale = [
       name for name, state in states.items() if state != workdir_lib.DONE
     ]
-    after = f'redone, after {stale[0]}' if stale else ''
-    states['report'] = after or _report_state(job)
+    if not stale:
+      states['report'] = _report_state(job)
+    elif work.is_done('report'):
+      states['report'] = f'redone, after {stale[0]}'
+    else:
+      states['report'] = workdir_lib.NEW
   for name, state in states.items():
     print(f'{name:12s} {"new" if state == workdir_lib.NEW else state}')
 

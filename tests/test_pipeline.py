@@ -198,6 +198,7 @@ def test_what_a_change_makes_stale_is_said(finished, capsys, option, redone):
 def test_a_dry_run_of_nothing_writes_nothing(tmp_path, capsys):
   said = dry_run(tmp_path / 'a', capsys, mode='train')
   assert said == dict.fromkeys(STEPS[:-2], 'new')
+  assert dry_run(tmp_path / 'a', capsys) == dict.fromkeys(STEPS, 'new')
   assert not (tmp_path / 'a').exists()
   assert call('plan', tmp_path / 'a', dry_run=True) == 2
   assert '--dry_run goes with' in capsys.readouterr().err

@@ -104,8 +104,7 @@ def _known(
       known[one.key] = listed[one.key][made_of]
   if paths:
     _log.info(
-      'study: %d runs are known; %d more are listed, but are made of '
-      'something else here',
+      'study: known runs: %d; listed, but made of something else here: %d',
       *(len(known), len(asked) - len(known)),
     )
   return known

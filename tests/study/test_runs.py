@@ -165,7 +165,8 @@ def test_what_is_known_from_elsewhere_is_not_done_again(
   # Other prompts, other pictures; but for the arm that has its own.
   changed = [*again, '--config.base.sample.images_per_prompt=3']
   assert main.main(changed) == 0
-  assert '1 runs are known; 2 more are listed' in capsys.readouterr().err
+  said = 'known runs: 1; listed, but made of something else here: 2'
+  assert said in capsys.readouterr().err
   done = {path.parts[-3] for path in there.glob('runs/*/*/*')}
   assert done == {'one', 'same'}
 
