@@ -17,6 +17,9 @@ def get_config():
       # The class images stay those of the right class.
       'none': {'subject.class_noun': '', 'prior.prompt': 'a $class_noun'},
       'wrong': {'subject.class_noun': '$other_noun'},
+      # Is what the noun does the prior loss's doing?
+      'correct, no prior loss': {'prior.weight': 0.0},
+      'none, no prior loss': {'subject.class_noun': '', 'prior.weight': 0.0},
     },
     expect=(
       ('subject_fidelity', 'none', '<', 'correct'),
