@@ -94,7 +94,8 @@ def _subject() -> ml_collections.ConfigDict:
   subject.captions = True
   # How photos become square: 'centre' cuts, 'pad' extends the borders, 'box'
   # cuts around the boxes in the folder's boxes.json (dbflax/data/boxes.py),
-  # 'auto' where a classifier sees the subject (dbflax/data/finding.py).
+  # 'auto' where a classifier sees the subject (dbflax/data/finding.py), 'face'
+  # to head and shoulders (dbflax/data/faces.py).
   subject.crop = 'centre'
   return subject
 

@@ -14,7 +14,7 @@ from dbflax.plan import hardware
 # import JAX; a test keeps the two equal.
 SAMPLERS = ('scheduler', 'ancestral', 'ddim', 'dpmpp_2m')
 KINDS = ('rare', 'word', 'random')
-CROPS = ('centre', 'pad', 'box', 'auto')
+CROPS = ('centre', 'pad', 'box', 'auto', 'face')
 METHODS = ('dreambooth', 'textual_inversion', 'prompt_only')
 STAGES = ('stage_1', 'stage_2', 'stage_3')
 DTYPES = ('float32', 'bfloat16')

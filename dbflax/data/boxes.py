@@ -51,7 +51,7 @@ def _read(path: pathlib.Path) -> dict:
   if not path.exists():
     raise errors.UserError(
       f"subject.crop='box' needs a file '{path}' with a box for each photo, "
-      f"{_EXAMPLE}; or take 'centre', 'pad' or 'auto'"
+      f"{_EXAMPLE}; or take 'centre', 'pad', 'auto' or 'face'"
     )
   try:
     with disk.open_file(path) as file:

@@ -30,7 +30,7 @@ _FORMATS = (
   *('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM'),
   *('AVIF', 'HEIF'),
 )
-CROPS = ('centre', 'pad', 'box', 'auto')
+CROPS = ('centre', 'pad', 'box', 'auto', 'face')
 # What Pillow's decoders raise on files that are damaged or no image.
 _DECODE_ERRORS = (
   *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError),
@@ -155,11 +155,11 @@ def kept(height: int, width: int, crop: str, box: Box | None = None) -> Square:
 
   Args:
     height, width: of the image.
-    crop: 'centre' keeps the middle of the longer side; 'pad' all of it; 'box'
-      and 'auto' the smallest square that holds `box`, with the box in its
-      middle, or moved so that it lies within the image, as far as that is large
-      enough.
-    box: of the subject; only for 'box' and 'auto'.
+    crop: 'centre' keeps the middle of the longer side; 'pad' all of it; 'box',
+      'auto' and 'face' the smallest square that holds `box`, with the box in
+      its middle, or moved so that it lies within the image, as far as that is
+      large enough.
+    box: of the subject; only for 'box', 'auto' and 'face'.
   """
   if crop not in CROPS:
     raise ValueError(f'crop {crop!r} is none of {CROPS}')

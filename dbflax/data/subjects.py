@@ -12,6 +12,7 @@ from dbflax.data import (
   archives,
   boxes,
   captions,
+  faces,
   finding,
   framing,
   images,
@@ -31,8 +32,8 @@ class Photo(NamedTuple):
     image: uint8 [H, W, 3].
     name: what messages call it.
     caption: what is said of it (`data.captions`); '' is nothing.
-    box: around the subject; only where crop is 'box' (`data.boxes`) or 'auto'
-      (`data.finding`).
+    box: around the subject; only where crop is 'box' (`data.boxes`), 'auto'
+      (`data.finding`) or 'face' (`data.faces`).
   """
 
   image: np.ndarray
@@ -119,6 +120,8 @@ def read(
   photos = _read(source, resolution, with_captions, crop == 'box')
   if crop == 'auto':
     return [p._replace(box=finding.square(p.image)) for p in photos]
+  if crop == 'face':
+    return [p._replace(box=faces.square(p.image, p.name)) for p in photos]
   return photos
 
 
@@ -128,7 +131,7 @@ def _read(
   if with_boxes and source.startswith(('toybox:', 'tfds:')):
     raise errors.UserError(
       f"subject.crop='box' needs a {boxes.NAME} in a folder of photos, and "
-      f"'{source}' is none; take 'centre', 'pad' or 'auto'"
+      f"'{source}' is none; take 'centre', 'pad', 'auto' or 'face'"
     )
   if source.startswith('toybox:') and '/' in source:
     return _drawn(source, resolution)
