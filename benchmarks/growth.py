@@ -104,6 +104,7 @@ def prompts(count: int, folder: pathlib.Path) -> Callable[[], None]:
   load = lambda name: made[name][1]()
   return functools.partial(
     *(sample.draw, folder, samplers, load, _text(count), _text()),
+    files=sample.file_names([''] * count, 1),
     seed=0,
     batch=1,
   )

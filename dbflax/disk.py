@@ -114,6 +114,11 @@ def is_url(path: str) -> bool:
   return re.match(r'[a-z][a-z0-9+.-]*://', path) is not None
 
 
+def slug(text: str) -> str:
+  """The words of a text as a name for a file or folder."""
+  return re.sub(r'[^\w.-]+', '_', text.lower()).strip('_.')
+
+
 @contextlib.contextmanager
 def atomic_path(path) -> Iterator[pathlib.Path]:
   """A file to write to, which becomes `path` when all went well.

@@ -112,6 +112,7 @@ def draw(config, work: workdir_lib.Workdir) -> None:
       load,
       np.repeat(text[None], count, axis=0),
       null_text,
+      files=sample_lib.file_names(prompts, count),
       seed=(config.seed + number) % 2**31,
       batch=config.sample.batch,
     )
@@ -390,6 +391,7 @@ def _sample(job: job_lib.Job) -> None:
       lambda name: job.load_params(name, tuned[name]),
       np.repeat(np.stack(text), count, axis=0),
       null_text,
+      files=sample_lib.file_names(job.prompts(), count),
       seed=config.seed,
       batch=config.sample.batch,
     )

@@ -1,5 +1,6 @@
 """Draw prompts through all the stages, and write every stage's images."""
 
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,9 @@ from jaxtyping import Array, Float
 from dbflax import bars, disk, hosts, rng
 from dbflax.data import images
 
+# Characters of a prompt in a file's name.
+_SAID = 60
+
 
 def draw(
   folder: pathlib.Path,
@@ -19,10 +23,11 @@ def draw(
   text: Float[Array, 'N L D'],
   null_text: Float[Array, 'L D'],
   *,
+  files: Sequence[str],
   seed: int,
   batch: int,
 ) -> None:
-  """Draws N images, stage by stage: image n is <stage>/000n.png.
+  """Draws N images, stage by stage: image n is <stage>/<files[n]>.
 
   Only one stage's parameters are in memory at a time. An image is given to the
   next stage as it was drawn, not as the PNG rounds it; image n depends on
@@ -33,6 +38,7 @@ def draw(
     samplers: stage name → what `cascade.make_sampler` made, from the lowest.
     load_params: stage name → its parameters.
     text: embedding of every image's prompt; null_text of the empty one.
+    files: every image's name, as `file_names` makes them.
     seed: root of the images' noise.
     batch: images drawn at once.
   """
@@ -54,13 +60,17 @@ def draw(
         bar.update(end - start)
         for n, image in hosts.own_rows(drawn):
           if start + n < end:
-            file = path(folder, name, start + n)
+            file = folder / name / files[start + n]
             images.save_png(file, images.to_uint8(image))
     low = np.concatenate(out)
 
 
-def path(folder: pathlib.Path, stage: str, index: int) -> pathlib.Path:
-  return folder / stage / f'{index:04d}.png'
+def file_names(prompts: Sequence[str], images_per_prompt: int) -> list[str]:
+  """Of every prompt's images: '0002_a_photo_of_a_zk_dog.png'."""
+  said = [
+    disk.slug(p)[:_SAID] for p in prompts for _ in range(images_per_prompt)
+  ]
+  return [f'{n:04d}_{words}.png' for n, words in enumerate(said)]
 
 
 def write_index(
@@ -72,12 +82,12 @@ def write_index(
 ) -> None:
   """samples.json: every prompt with its images, for whoever reads them."""
   entries = []
-  for p, (template, prompt) in enumerate(zip(templates, prompts, strict=True)):
-    numbers = range(p * images_per_prompt, (p + 1) * images_per_prompt)
-    files = [
-      {s: path(pathlib.Path(), s, n).as_posix() for s in stages}
-      for n in numbers
+  files = iter(file_names(prompts, images_per_prompt))
+  for template, prompt in zip(templates, prompts, strict=True):
+    drawn = [
+      {stage: f'{stage}/{file}' for stage in stages}
+      for file in itertools.islice(files, images_per_prompt)
     ]
-    entries.append({'template': template, 'prompt': prompt, 'images': files})
+    entries.append({'template': template, 'prompt': prompt, 'images': drawn})
   content = json.dumps(entries, indent=2) + '\n'
   disk.atomic_write(folder / 'samples.json', content.encode())

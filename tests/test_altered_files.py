@@ -17,10 +17,11 @@ from tests import simple_run
 ROOT = pathlib.Path(__file__).parents[1]
 STAGE = 'stage_1'
 WEIGHTS = f'{STAGE}/unet/diffusion_pytorch_model.safetensors'
+DRAWN = '0002_a_painting_of_a_qsd_dog.png'
 FILES = (
   *('photos/00.png', 'identifier/identifier.json', 'prior/0001.png'),
   *(WEIGHTS, f'{STAGE}/metrics.jsonl', f'{STAGE}/samples/000002.png'),
-  *('samples/samples.json', f'samples/{STAGE}/0002.png', 'report/index.html'),
+  *('samples/samples.json', f'samples/{STAGE}/{DRAWN}', 'report/index.html'),
 )
 BOOKS = ('config.json', 'times.json', 'run.json')
 

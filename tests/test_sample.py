@@ -26,9 +26,15 @@ def second(params, text, null_text, keys, low):
 def draw(folder, batch=2):
   samplers = {'stage_1': first, 'stage_2': second}
   params = lambda name: {'shift': {'stage_1': 0.0, 'stage_2': 0.25}[name]}
-  sample.draw(folder, samplers, params, TEXT, TEXT[0], seed=0, batch=batch)
+  files = sample.file_names(['a zk dog'], 5)
+  sample.draw(
+    *(folder, samplers, params, TEXT, TEXT[0]),
+    files=files,
+    seed=0,
+    batch=batch,
+  )
   read = lambda stage, n: images.to_float(
-    images.load(sample.path(folder, stage, n))
+    images.load(folder / stage / files[n])
   )
   return {s: np.stack([read(s, n) for n in range(5)]) for s in samplers}
 
@@ -47,6 +53,15 @@ def test_images_do_not_depend_on_the_batch(tmp_path):
   one, other = draw(tmp_path / 'a', batch=2), draw(tmp_path / 'b', batch=5)
   for stage in one:
     np.testing.assert_array_equal(one[stage], other[stage])
+
+
+def test_files_are_named_by_number_and_prompt():
+  assert sample.file_names(['a zk dog, at 10°', '../x' * 99], 2) == [
+    '0000_a_zk_dog_at_10.png',
+    '0001_a_zk_dog_at_10.png',
+    f'0002_{("x.._" * 99)[: sample._SAID]}.png',
+    f'0003_{("x.._" * 99)[: sample._SAID]}.png',
+  ]
 
 
 def test_index_names_every_image_of_every_prompt(tmp_path):

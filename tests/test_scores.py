@@ -46,9 +46,10 @@ def make_run(folder, noun, prompts):
   def samples(out):
     [count] = {len(pictures) for pictures in prompts.values()}
     drawn = [p for pictures in prompts.values() for p in pictures]
-    for n, picture in enumerate(drawn):
-      images.save_png(sample_lib.path(out, 'stage_1', n), picture)
     said = [t.format(subject=f'zk {noun}', class_noun=noun) for t in prompts]
+    files = sample_lib.file_names(said, count)
+    for file, picture in zip(files, drawn, strict=True):
+      images.save_png(out / 'stage_1' / file, picture)
     sample_lib.write_index(out, ['stage_1'], [*prompts], said, count)
 
   def save(out):
@@ -84,7 +85,7 @@ def test_a_copying_model_scores_as_its_photos_do(tmp_path, capsys):
   assert found['photos/nearest'] < 0.97
   nearest = content(dog)['nearest'][ORACLE]
   assert [pair['photo'] for pair in nearest] == [*range(count)]
-  assert nearest[1]['file'] == 'stage_1/0001.png'
+  assert nearest[1]['file'] == 'stage_1/0001_a_photo_of_a_zk_dog.png'
   assert set(content(dog)['prompts'][ORACLE]) == {'a photo of a zk dog'}
   if LPIPS in content(dog)['figures']:
     copied = content(dog)['figures'][LPIPS]

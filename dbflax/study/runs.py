@@ -16,7 +16,6 @@ import contextlib
 import copy
 import logging
 import pathlib
-import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -112,9 +111,9 @@ def _known(
 
 def _planned(config, root, arm, changes, subject, seed) -> Run:
   """One run, with its config checked."""
-  name = slug(subject['photos'].removeprefix('toybox:'))
+  name = disk.slug(subject['photos'].removeprefix('toybox:'))
   filled = copy.deepcopy(config.base)
-  filled.name = '_'.join((config.name, slug(arm), name, str(seed)))
+  filled.name = '_'.join((config.name, disk.slug(arm), name, str(seed)))
   filled.seed = seed
   fields = {
     'subject.photos': subject['photos'],
@@ -133,7 +132,7 @@ def _planned(config, root, arm, changes, subject, seed) -> Run:
     validate.check(filled)
   except (errors.UserError, TypeError) as error:
     raise errors.UserError(f"arm '{arm}' of {name}: {error}") from error
-  folder = root / 'runs' / slug(arm) / name / str(seed)
+  folder = root / 'runs' / disk.slug(arm) / name / str(seed)
   return Run(arm, name, seed, filled, folder)
 
 
@@ -150,11 +149,6 @@ def _fill(value, subject: Mapping[str, str]):
       f'{value!r} needs {error} of {subject["photos"]}, which says only '
       f'{", ".join(subject)}.'
     ) from error
-
-
-def slug(name: str) -> str:
-  """A folder's name."""
-  return re.sub(r'[^\w.-]+', '_', name.lower()).strip('_.')
 
 
 def _do(one: Run, planned: Sequence[Run], command: str) -> bool:
