@@ -5,6 +5,7 @@ then for profiles. Of 100 faces of LFW, put into three other photos at a quarter
 to six tenths of their height, 98 are found where they are, and two not at all.
 """
 
+import functools
 import pathlib
 
 import numpy as np
@@ -46,11 +47,8 @@ def square(photo: np.ndarray, name: str) -> images.Box:
   return (left, top, left + around, top + around)
 
 
-def _faces(photo: np.ndarray) -> list[tuple[int, int, int]]:
-  """(left, top, side) of faces from the front; if there are none, of profiles.
-
-  The cascade of profiles knows one side of a face.
-  """
+def _faces(photo: np.ndarray) -> list[tuple[int, ...]]:
+  """(left, top, side) of faces from the front; without any, of profiles."""
   cv2 = _opencv()
   scale = min(1.0, _SEARCHED / max(photo.shape[:2]))
   grey = cv2.resize(
@@ -60,21 +58,24 @@ def _faces(photo: np.ndarray) -> list[tuple[int, int, int]]:
     fy=scale,
     interpolation=cv2.INTER_AREA,
   )
-  least = max(_LEAST_SIDE, round(_LEAST_SHARE * min(grey.shape)))
-
-  def seen(cascade: str, picture: np.ndarray) -> list[list[float]]:
-    finder = cv2.CascadeClassifier(str(_cascades(cv2) / cascade))
-    found = finder.detectMultiScale(
-      picture, minNeighbors=_NEIGHBOURS, minSize=(least, least)
-    )
-    return [[left, top, side] for left, top, side, _ in found]
-
+  seen = functools.partial(_seen, cv2)
   faces = seen(_FRONT, grey) or seen(_PROFILE, grey)
   if not faces:
-    width = grey.shape[1]
+    # The cascade of profiles knows one side of a face.
     turned = seen(_PROFILE, np.ascontiguousarray(grey[:, ::-1]))
-    faces = [[width - left - side, top, side] for left, top, side in turned]
-  return [tuple(round(float(n) / scale) for n in face) for face in faces]
+    width = grey.shape[1]
+    faces = [(width - left - side, top, side) for left, top, side in turned]
+  return [tuple(round(pixels / scale) for pixels in face) for face in faces]
+
+
+def _seen(cv2, cascade: str, grey: np.ndarray) -> list[tuple[int, int, int]]:
+  """(left, top, side) of what a cascade takes for faces."""
+  least = max(_LEAST_SIDE, round(_LEAST_SHARE * min(grey.shape)))
+  finder = cv2.CascadeClassifier(str(_cascades(cv2) / cascade))
+  found = finder.detectMultiScale(
+    grey, minNeighbors=_NEIGHBOURS, minSize=(least, least)
+  )
+  return [(int(left), int(top), int(side)) for left, top, side, _ in found]
 
 
 def _opencv():
