@@ -18,7 +18,7 @@ _PROFILE = 'haarcascade_profileface.xml'
 # Sides of the square that is kept, in those of the face, which goes from the
 # brows to the chin.
 _AROUND = 2.4
-# Larger photos are searched at this size, in pixels; so a face may be small.
+# Longer side, in pixels, that a larger photo is shrunk to for the search.
 _SEARCHED = 640
 # Of the shorter side of a photo, and in pixels, those of the cascades' windows.
 _LEAST_SHARE, _LEAST_SIDE = 0.08, 24
