@@ -34,6 +34,8 @@ def draw(axes, estimates: Estimates, ink: str, colour: str) -> None:
   axes.plot(means, rows, 'o', color=colour)
   axes.set_yticks(rows, labels, parse_math=False)
   axes.set_ylim(len(labels) - 0.5, -0.5)
+  # So that numbers of five digits do not touch.
+  axes.locator_params(axis='x', nbins=3)
   axes.grid(axis='x', color=ink, alpha=0.12, linewidth=0.8)
   axes.tick_params(colors=ink, length=0)
   axes.spines[:].set_visible(False)
