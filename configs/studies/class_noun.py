@@ -7,6 +7,7 @@ from configs.studies import common
 
 
 def get_config():
+  correct, none = 'correct, no prior loss', 'none, no prior loss'
   return common.study(
     'study_class_noun',
     question='Does the class noun have to be right?',
@@ -18,13 +19,14 @@ def get_config():
       'none': {'subject.class_noun': '', 'prior.prompt': 'a $class_noun'},
       'wrong': {'subject.class_noun': '$other_noun'},
       # Is what the noun does the prior loss's doing?
-      'correct, no prior loss': {'prior.weight': 0.0},
-      'none, no prior loss': {'subject.class_noun': '', 'prior.weight': 0.0},
+      correct: {'prior.weight': 0.0},
+      none: {'subject.class_noun': '', 'prior.weight': 0.0},
     },
     expect=(
       ('subject_fidelity', 'none', '<', 'correct'),
       ('subject_fidelity', 'wrong', '<', 'correct'),
       ('subject_fidelity', 'none', '<', 'wrong'),
+      ('subject_fidelity', none, '<', correct),
     ),
     # Without a noun no prompt can name the class alone.
     prompts=[p for p in common.PROMPTS if '{subject}' in p],
