@@ -37,8 +37,12 @@ def draw(results: dict) -> str:
     raise errors.UserError(
       f'{results["name"]} has no figures yet; its runs are not done'
     )
-  size = (2.7 * len(shown), 0.3 + max(intervals.height(e) for _, e in shown))
-  figure = figure_lib.Figure(size, layout='constrained', facecolor=_PAPER)
+  # In inches: a panel, and its labels beside it.
+  width = 2.1 + 0.08 * max(map(len, results['arms']))
+  height = 0.3 + max(intervals.height(e) for _, e in shown)
+  figure = figure_lib.Figure(
+    (width * len(shown), height), layout='constrained', facecolor=_PAPER
+  )
   panels = figure.subplots(1, len(shown), squeeze=False)[0]
   for axes, (name, estimates) in zip(panels, shown, strict=True):
     intervals.draw(axes, estimates, _INK, _COLOUR)
