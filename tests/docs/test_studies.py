@@ -30,6 +30,7 @@ def estimate(values: dict, sign: str = '') -> str:
   ('doc', 'study'),
   [
     ('docs/tuning.md', 'class_noun'),
+    ('docs/tuning.md', 'steps'),
     ('docs/quality.md', 'baselines'),
   ],
 )
