@@ -21,7 +21,7 @@ _CODE = {
   **{'photos': 2, 'prior': 2, 'train': 3},
   **{'inversion': 2, 'samples': 2, 'export': 2},
 }
-REPORT = 2  # the same, of the report; `pipeline` knows the rest of its inputs
+REPORT = 3  # the same, of the report; `pipeline` knows the rest of its inputs
 # Fields of a stage that say when to save, not what comes out.
 _NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
 

@@ -231,7 +231,7 @@ def _write_photos(job: job_lib.Job) -> None:
 
   def build(folder):
     for number, one in enumerate(job.subjects, 1):
-      at = folder if number == 1 else folder / f'subject_{number}'
+      at = workdir_lib.photos_of(folder, number)
       *lower, largest = sorted(one.photos)
       _write_pngs(at, images.to_uint8(one.photos[largest]))
       for size in lower:

@@ -79,9 +79,9 @@ def read(root: pathlib.Path) -> dict[str, Any]:
   trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
   subjects = [identifier, *identifier.get('others', ())]
   words = [subject['subject'] for subject in subjects]
-  photos, prompts = _files(root / 'photos'), read_prompts(paths.samples, words)
+  prompts = read_prompts(paths.samples, words)
   strips = _strips(root / 'photos', words, config)
-  scores = record.of_run(root)
+  scores = record.each(record.of_run(root))
   return {
     'method': method,
     'identifier': identifier,
@@ -89,10 +89,11 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'photos': [path for one in strips for path in one['files']],
     'strips': strips,
     'prompts': prompts,
-    'scores': scores and _scores(scores),
-    'nearest': _nearest(scores, paths.samples, photos, prompts)
-    if scores
-    else [],
+    'scores': [_scores(one, scores[0]['subjects'], words) for one in scores],
+    'notes': [note for one in scores[:1] for note in one['notes']],
+    'nearest': [
+      pairs for one in scores for pairs in _nearest(one, root, words, prompts)
+    ],
     'before': _before(root, config, [s['class_noun'] for s in subjects]),
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
@@ -134,7 +135,7 @@ def _strips(root, words: Sequence[str], config) -> list[dict[str, Any]]:
   counts = dict(enumerate([first, *others], 1))
   found = []
   for number, subject in enumerate(words, 1):
-    folder = root if number == 1 else root / f'subject_{number}'
+    folder = workdir.photos_of(root, number)
     files = _files(folder)
     found.append(
       {
@@ -183,13 +184,13 @@ def read_prompts(
   ]
 
 
-def _scores(content) -> dict[str, Any]:
-  """The tables of scores.json."""
-  networks = record.rows(content)
+def _scores(content, pool, words: Sequence[str]) -> dict[str, Any]:
+  """The tables of what scores.json says of a subject."""
+  networks = record.rows(content, pool)
   pools = [row.pool['interval'] for rows in networks.values() for row in rows]
   return {
+    'subject': words[record.number(content) - 1],
     'pictures': content['pictures'],
-    'notes': content['notes'],
     'pooled': any(pools),
     'networks': networks,
     'prompts': {
@@ -199,8 +200,12 @@ def _scores(content) -> dict[str, Any]:
   }
 
 
-def _nearest(content, folder, photos, prompts) -> list[dict[str, Any]]:
-  """The nearest pairs of each network, with their files."""
+def _nearest(
+  content, root, words: Sequence[str], prompts
+) -> list[dict[str, Any]]:
+  """The nearest pairs of each network about a subject, with their files."""
+  number, samples = record.number(content), root / 'samples'
+  photos = _files(workdir.photos_of(root / 'photos', number))
   said = {
     file: row['prompt']
     for row in prompts
@@ -208,14 +213,18 @@ def _nearest(content, folder, photos, prompts) -> list[dict[str, Any]]:
     for file in image.values()
   }
   fill = lambda pair: {
-    'sample': folder / pair['file'],
-    'prompt': said[folder / pair['file']],
+    'sample': samples / pair['file'],
+    'prompt': said[samples / pair['file']],
     'photo': photos[pair['photo']],
     'photo_name': f'photo {pair["photo"] + 1}',
     'value': pair['value'],
   }
   return [
-    {**one._asdict(), 'pairs': [fill(pair) for pair in one.pairs]}
+    {
+      **one._asdict(),
+      'subject': words[number - 1],
+      'pairs': [fill(pair) for pair in one.pairs],
+    }
     for one in record.nearest(content, MAX_PAIRS)
   ]
 

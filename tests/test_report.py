@@ -119,7 +119,7 @@ def score(root, name='eye', prompts=('a photo of a fhz dog',), of_all=None):
     },
   }
   build = lambda folder: write_json(folder / 'scores.json', content)
-  made_of = record.made_of(*gathered.of_workdir(root))
+  made_of = record.made_of(gathered.of_workdir(root))
   work = workdir.Workdir(root)
   work.step('evaluate', {**made_of, 'networks': name}, build)
   work.close()

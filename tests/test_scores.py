@@ -11,6 +11,7 @@ from dbflax import disk, main, scores
 from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
+from dbflax.evaluate import record
 
 ROOT = pathlib.Path(__file__).parents[1]
 ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
@@ -39,24 +40,33 @@ def photos(noun):
   return images.to_uint8(subjects.load(f'toybox:{noun}', (64,))[64])
 
 
-def make_run(folder, noun, prompts):
-  """A workdir as a run leaves it; {template: the pictures it drew}."""
-  work = workdir_lib.Workdir(folder, noun)
+def make_run(folder, noun, prompts, other=''):
+  """A workdir as a run leaves it; {template: the pictures it drew}.
+
+  With an `other` noun there is a second subject.
+  """
+  work = workdir_lib.Workdir(folder, 'two_subjects' if other else noun)
 
   def samples(out):
     [count] = {len(pictures) for pictures in prompts.values()}
     drawn = [p for pictures in prompts.values() for p in pictures]
-    said = [t.format(subject=f'zk {noun}', class_noun=noun) for t in prompts]
+    words = {'subject': f'zk {noun}', 'class_noun': noun}
+    words |= {'subject_2': f'rxf {other}', 'class_noun_2': other}
+    said = [t.format(**words) for t in prompts]
     files = sample_lib.file_names(said, count)
     for file, picture in zip(files, drawn, strict=True):
       images.save_png(out / 'stage_1' / file, picture)
     sample_lib.write_index(out, ['stage_1'], [*prompts], said, count)
 
   def save(out):
-    for n, photo in enumerate(photos(noun)):
-      images.save_png(out / f'{n:02d}.png', photo)
+    for one, at in ((noun, out), (other, out / 'subject_2')):
+      for n, photo in enumerate(photos(one) if one else ()):
+        images.save_png(at / f'{n:02d}.png', photo)
 
   who = {'text': 'zk', 'ids': [1], 'subject': f'zk {noun}', 'class_noun': noun}
+  if other:
+    words = {'text': 'rxf', 'subject': f'rxf {other}'}
+    who['others'] = [{**words, 'ids': [2], 'class_noun': other}]
   name = lambda out: disk.write_json(out / 'identifier.json', who)
   for step, build in (
     ('photos', save),
@@ -153,6 +163,67 @@ def test_another_subject_scores_less_and_subjects_are_pooled(
   assert 'LPIPS is left out' in output and LPIPS not in output
   assert evaluate(dog, f'pool=("{dog}",)') == 2
   assert 'count twice' in capsys.readouterr().err
+
+
+def test_subjects_of_one_run_that_were_exchanged(
+  tmp_path, capsys, without_lpips
+):
+  """Each is drawn as the other: near the other's photos, and not its own."""
+  dog, teapot = photos('dog'), photos('teapot')
+  prompts = {
+    'a {subject}': teapot,
+    'a {subject_2}': dog,
+    'a {subject} and a {subject_2}': dog,
+    'a {class_noun_2}': teapot,
+  }
+  both = make_run(tmp_path / 'both', 'dog', prompts, other='teapot')
+  disk.write_json(both / 'config.json', {})
+  assert evaluate(both, noun='two_subjects') == 0
+  first, [second] = content(both), content(both)['others']
+  assert [one['subject'] for one in (first, second)] == [
+    'toybox:dog',
+    'toybox:teapot',
+  ]
+  assert [one['pictures'] for one in (first, second)] == [5, 10]
+  for one in (first, second):
+    figures = one['figures'][ORACLE]
+    own, apart = figures['subject_fidelity'], figures['photos/other_subjects']
+    assert own == pytest.approx(apart, abs=1e-5) and own < 0.5
+    assert figures['other_subjects'] > 0.8
+  assert 'PRES' in second['figures'][ORACLE]
+  assert 'PRES' not in first['figures'][ORACLE]
+  assert second['nearest'][ORACLE][0]['file'].startswith('stage_1/0005')
+  pool = first['subjects'][ORACLE]['subject_fidelity']
+  assert pool['subjects'] == 2
+  output = capsys.readouterr().out
+  assert '10 pictures and 5 photos of toybox:teapot' in output
+  assert "with 'a {class_noun}' among" in output
+  assert "with 'a {class_noun_2}' among" not in output
+  report = ['dbflax', f'--config={ROOT / "configs/two_subjects.py"}',
+            '--mode=report', f'--workdir={both}']  # fmt: skip
+  assert main.main(report) == 0
+  page = (both / 'report/index.html').read_text()
+  for words in ('<b>zk dog</b>, of 5 pictures', '<b>rxf teapot</b>, of 10',
+                f'rxf teapot, {ORACLE}', 'other_subjects'):  # fmt: skip
+    assert words in page, words
+  # Other photos of the second are not what was scored.
+  images.save_png(both / 'photos/subject_2/00.png', dog[0])
+  assert record.of_run(both) is None
+
+
+def test_a_subject_that_no_prompt_shows_alone_is_left_out(
+  tmp_path, capsys, without_lpips
+):
+  prompts = {'a {subject} and a {subject_2}': photos('dog')}
+  both = make_run(tmp_path / 'both', 'dog', prompts, other='teapot')
+  assert evaluate(both, noun='two_subjects') == 2
+  assert 'each names several; draw one of it alone' in capsys.readouterr().err
+  prompts['a {subject_2}'] = photos('teapot')
+  both = make_run(tmp_path / 'second', 'dog', prompts, other='teapot')
+  assert evaluate(both, noun='two_subjects') == 0
+  assert 'toybox:dog is left out' in capsys.readouterr().out
+  assert content(both)['subject'] == 'toybox:teapot'
+  assert 'others' not in content(both)
 
 
 def test_pictures_of_another_system(tmp_path, without_lpips):

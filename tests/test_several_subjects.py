@@ -210,15 +210,35 @@ def test_others_can_be_given_on_the_command_line():
   assert config.others == (CAT,)
 
 
-def test_figures_are_of_the_first_subject(tmp_path):
+def test_each_subject_has_the_prompts_that_name_it_alone(tmp_path):
   entry = lambda template: {
     'template': template, 'prompt': template, 'images': [{'stage_1': 'a.png'}]
   }  # fmt: skip
   names = ('a {subject}', 'a {subject_2}', 'a {subject} and a {subject_2}',
-           'a {class_noun}', 'a {class_noun_2}')  # fmt: skip
+           'a {class_noun}', 'a {class_noun_2}', 'a red zk dog', 'a rxf teapot',
+           'a zk on a rxf', 'a teapot', 'a dog', 'a dog in a teapot',
+           'a house')  # fmt: skip
   (tmp_path / 'samples.json').write_text(json.dumps([*map(entry, names)]))
-  groups = gathered.of_run(tmp_path, gathered.Subject('zk', 'dog'))
-  assert [group.prompt for group in groups] == ['a {subject}', 'a {class_noun}']
+  who = [gathered.Subject('zk', 'dog'), gathered.Subject('rxf', 'teapot')]
+  found = [
+    {group.prompt: (group.says, group.of_class) for group in groups}
+    for groups in gathered.of_run(tmp_path, who)
+  ]
+  assert found == [
+    {
+      'a {subject}': ('a dog', False),
+      'a {class_noun}': ('a dog', True),
+      'a red zk dog': ('a red dog', False),
+      'a dog': ('a dog', True),
+      'a house': ('a house', True),
+    },
+    {
+      'a {subject_2}': ('a teapot', False),
+      'a {class_noun_2}': ('a teapot', True),
+      'a rxf teapot': ('a teapot', False),
+      'a teapot': ('a teapot', True),
+    },
+  ]
 
 
 # --- A run -------------------------------------------------------------------

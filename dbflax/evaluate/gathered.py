@@ -5,17 +5,20 @@ They are the samples of a run, or any system's in a folder for every prompt:
     FOLDER/a zk dog on the beach/*.png
     FOLDER/a {subject} in the snow/*.jpg      (names may be templates)
     FOLDER/a dog/*.png                        (the class alone, for PRES)
+
+A run may have several subjects. Each has the prompts that name it alone; what
+shows two of them is nobody's.
 """
 
 import json
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from dbflax import disk, errors
+from dbflax import disk, errors, workdir
 from dbflax.data import images
 
 # The steps of a run that `of_workdir` reads.
@@ -54,43 +57,85 @@ class Group(NamedTuple):
     return [images.load(path) for path in self.files]
 
 
+class Shown(NamedTuple):
+  """What is scored of one subject, and against what.
+
+  Attributes:
+    number: which one of the run it is, from 1.
+    groups: its pictures, and those of its class.
+    photos: uint8 [H, W, 3] each.
+  """
+
+  number: int
+  groups: list[Group]
+  photos: list[np.ndarray]
+
+  @property
+  def ours(self) -> list[Group]:
+    """Without the class."""
+    return [group for group in self.groups if not group.of_class]
+
+
 def unfinished(root: pathlib.Path) -> str:
   """The first step of a run that is missing for `of_workdir`; '' if none."""
   missing = [s for s in STEPS if not (root / s / disk.MANIFEST).exists()]
   return missing[0] if missing else ''
 
 
-def of_workdir(root: pathlib.Path) -> tuple[list[Group], list[np.ndarray]]:
-  """(samples, photos) of a finished run; photos are uint8 [H, W, 3]."""
-  who = json.loads(disk.read(root / 'identifier/identifier.json'))
-  subject = Subject(who['text'], who['class_noun'])
-  photos = images.list_photos(root / 'photos')
-  return of_run(root / 'samples', subject), [*map(images.load, photos)]
+def of_workdir(root: pathlib.Path) -> list[Shown]:
+  """The subjects of a finished run that some prompt names alone."""
+  first = json.loads(disk.read(root / 'identifier/identifier.json'))
+  who = [
+    Subject(one['text'], one['class_noun'])
+    for one in (first, *first.get('others', ()))
+  ]
+  found = [
+    Shown(number, groups, _photos(root, number))
+    for number, groups in enumerate(of_run(root / 'samples', who), 1)
+  ]
+  return [shown for shown in found if shown.ours]
 
 
-def of_run(samples: pathlib.Path, subject: Subject) -> list[Group]:
-  """What samples.json lists: of every image, the largest that was drawn.
+def _photos(root: pathlib.Path, number: int) -> list[np.ndarray]:
+  folder = workdir.photos_of(root / 'photos', number)
+  return [*map(images.load, images.list_photos(folder))]
 
-  Methods name the subject in words of their own. The judge reads the template,
-  with the class noun for all of them. Prompts that name further subjects of the
-  run are left out: photos and figures are of the first.
+
+def of_run(samples: pathlib.Path, who: Sequence[Subject]) -> list[list[Group]]:
+  """What samples.json lists, of each subject of the run.
+
+  Of every image, it is the largest that was drawn. Methods name the subject in
+  words of their own. The judge reads the template, with the class noun for all
+  of them.
   """
-  entries = json.loads(disk.read(samples / 'samples.json'))
+  found = [[] for _ in who]
   pick = lambda image: samples / image[max(image)]  # stage_3 after stage_1
-  return [
-    Group(
+  for entry in json.loads(disk.read(samples / 'samples.json')):
+    number, *more = _named(entry['template'], who)
+    if more:
+      continue
+    alone = re.sub(r'\{(subject|class_noun)_\d+\}', r'{\1}', entry['template'])
+    group = Group(
       entry['prompt'],
-      *read_prompt(entry['template'], subject, [entry['template']]),
+      *read_prompt(alone, who[number - 1], [alone]),
       tuple(map(pick, entry['images'])),
     )
-    for entry in entries
-    if not names_others(entry['template'])
-  ]
+    found[number - 1].append(group)
+  return found
 
 
-def names_others(template: str) -> bool:
-  """Whether it is about a further subject, as '{subject_2}' is."""
-  return '{subject_' in template or '{class_noun_' in template
+def _named(template: str, who: Sequence[Subject]) -> list[int]:
+  """The subjects that it is about, from 1: by placeholder or by word.
+
+  Else those whose class it names, and else the first.
+  """
+  holders = re.findall(r'\{(?:subject|class_noun)_?(\d*)\}', template)
+  has = lambda word: word and re.search(_whole(re.escape(word)), template)
+  numbered = [*enumerate(who, 1)]
+  named = {int(number or 1) for number in holders}
+  named |= {number for number, one in numbered if has(one.identifier)}
+  classes = [number for number, one in numbered if has(one.noun)]
+  return sorted(named) or classes or [1]
 
 
 def of_folder(
@@ -148,7 +193,12 @@ def read_prompt(
     prompt = prompt.replace('{class_noun}', noun)
   elif not word:
     return prompt, prompt in bare
-  word = rf'{re.escape(word)}(?!\w)'
-  pattern, left = (f'{word} ?', '') if noun else (f'(an? )?{word}', 'something')
-  says, count = re.subn(rf'(?<!\w){pattern}', left, prompt)
+  word = re.escape(word)
+  pattern = f'{_whole(word)} ?' if noun else _whole(f'(an? )?{word}')
+  says, count = re.subn(pattern, '' if noun else 'something', prompt)
   return says, not count
+
+
+def _whole(pattern: str) -> str:
+  """Of words, and not of parts of others."""
+  return rf'(?<!\w){pattern}(?!\w)'

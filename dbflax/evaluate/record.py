@@ -5,7 +5,8 @@
                             'prompts': {network: {prompt: {figure: value}}},
                             'nearest': {network: [{'file', 'photo', 'value'}]},
                             'subjects': {network: {figure: {'mean',
-                              'interval', 'subjects'}}}, …}
+                              'interval', 'subjects'}}},
+                            'others': [the same of further subjects], …}
 
 Reads json and images, and no network: reports are made with it.
 """
@@ -15,8 +16,6 @@ import logging
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from dbflax import disk
 from dbflax.evaluate import gathered
@@ -40,6 +39,9 @@ MEANINGS = {
   'prompt_fidelity': '↑ agreement of samples and prompts',
   'PRES': '↓ mean cosine of pictures of the bare class and photos',
   'DIV': '↑ mean LPIPS of two samples of one prompt',
+  'other_subjects': '↓ mean cosine of samples of the other subjects and photos',
+  'photos/other_subjects': 'mean cosine of photos of the other subjects and '
+  'photos',
 }
 
 
@@ -84,15 +86,17 @@ class Pairs(NamedTuple):
   pairs: list[dict]
 
 
-def made_of(
-  groups: Sequence[gathered.Group], photos: Sequence[np.ndarray]
-) -> dict:
+def made_of(each: Sequence[gathered.Shown]) -> dict:
   """What figures depend on but for networks, for fingerprints."""
+  first, *others = map(_made_of, each)
+  return {'code': CODE, **first, **({'others': others} if others else {})}
+
+
+def _made_of(shown: gathered.Shown) -> dict:
   return {
-    'code': CODE,
-    'pictures': [[group.prompt, *group.files] for group in groups],
-    'says': [[group.says, group.of_class] for group in groups],
-    'photos': photos,
+    'pictures': [[group.prompt, *group.files] for group in shown.groups],
+    'says': [[group.says, group.of_class] for group in shown.groups],
+    'photos': shown.photos,
   }
 
 
@@ -117,12 +121,24 @@ def _difference(root: pathlib.Path, manifest: dict) -> str:
   if missing := gathered.unfinished(root):
     return f'{missing} is not finished'
   then = manifest.get('inputs', {})
-  now = made_of(*gathered.of_workdir(root))
+  if not (shown := gathered.of_workdir(root)):
+    return 'no prompt is of one subject alone'
+  now = made_of(shown)
   changed = [k for k, v in now.items() if then.get(k) != disk.fingerprint(v)]
   return f'{", ".join(changed)} changed' if changed else ''
 
 
-def rows(content: dict) -> dict[str, list[Row]]:
+def each(content: dict | None) -> list[dict]:
+  """What scores.json says of each subject; the first one's has the pool."""
+  return [content, *content.get('others', ())] if content else []
+
+
+def number(content: dict) -> int:
+  """Which subject of its run it is about; from 1."""
+  return content.get('number', 1)  # One of before had the first alone.
+
+
+def rows(content: dict, pool: dict) -> dict[str, list[Row]]:
   """{network: its figures}, of this subject and of all that are pooled."""
   return {
     network: [
@@ -131,11 +147,11 @@ def rows(content: dict) -> dict[str, list[Row]]:
         meaning(name),
         content['figures'].get(network, {}).get(name),
         content['intervals'].get(network, {}).get(name),
-        pool,
+        of_all,
       )
-      for name, pool in figures.items()
+      for name, of_all in figures.items()
     ]
-    for network, figures in content['subjects'].items()
+    for network, figures in pool.items()
   }
 
 
@@ -187,8 +203,17 @@ def pooled(pool: dict) -> str:
 
 def table(content: dict) -> str:
   """All of it but prompts and pictures, for a terminal."""
+  parts = [_table(one, content['subjects']) for one in each(content)]
+  about = (
+    'Intervals are over prompts. docs/quality.md says what the figures are.'
+  )
+  return '\n\n'.join([*parts, '\n'.join([about, *content['notes']])])
+
+
+def _table(content: dict, pool: dict) -> str:
+  """Of one subject."""
   cells = [('network', 'figure', 'value', '95 % interval', '')]
-  for network, figures in rows(content).items():
+  for network, figures in rows(content, pool).items():
     for row in figures:
       value = '-' if row.value is None else f'{row.value:.3f}'
       of_all = pooled(row.pool)
@@ -201,7 +226,6 @@ def table(content: dict) -> str:
   ]
   head = (
     f'{content["pictures"]} pictures and {content["photos"]} photos of '
-    f'{content["subject"]}; intervals are over prompts. docs/quality.md says '
-    'what the figures are.'
+    f'{content["subject"]}:'
   )
-  return '\n'.join([head, '', *lines, '', *content['notes']])
+  return '\n'.join([head, '', *lines])

@@ -7,6 +7,12 @@
                       better, the class was not replaced by the subject
     DIV               mean LPIPS of two samples of one prompt
 
+of how far the subjects of a run are apart, where it has several:
+
+    other_subjects    mean cosine of the samples of the others and photos: lower
+                      is better, none was mixed into another
+    photos/other_subjects  the same of the others' photos: "real images"
+
 and of its three failure modes. The first, a wrong context, is a low
 prompt_fidelity, or with toybox's oracle a low prompt_fidelity/place:
 
@@ -72,12 +78,17 @@ class Scored(NamedTuple):
 
 def score(
   network: features.Network,
-  groups: Sequence[gathered.Group],
-  photos: features.Pictures,
+  shown: gathered.Shown,
+  others: Sequence[gathered.Shown] = (),
 ) -> Scored:
-  """All figures of one network, about pictures of one subject."""
-  real = network.embed(photos)
-  ours, of_class = _subject(groups), [g for g in groups if g.of_class]
+  """All figures of one network, about pictures of one subject.
+
+  Args:
+    network: the judge.
+    shown: what is scored.
+    others: the further subjects of the same run.
+  """
+  real, ours = network.embed(shown.photos), shown.ours
   seen = network.look(_load(ours))
   cosine = network.vectors(seen) @ real.T
   nearest = Nearest(cosine.argmax(1), cosine.max(1))
@@ -87,28 +98,32 @@ def score(
     each |= network.fit(seen, says)
   means, *rest = _over(ours, _by_prompt(ours, each))
   figures = _of_photos(real) | _fidelity(means, rest[0]) | means
-  if of_class:
-    figures['PRES'] = metrics.similarity(network.embed(_load(of_class)), real)
+  foreign = {
+    'PRES': _load([group for group in shown.groups if group.of_class]),
+    'other_subjects': _load([g for other in others for g in other.ours]),
+    'photos/other_subjects': [p for other in others for p in other.photos],
+  }
+  for name, pictures in foreign.items():
+    if pictures:
+      figures[name] = metrics.similarity(network.embed(pictures), real)
   return Scored(figures, *rest, nearest)
 
 
-def score_looks(
-  groups: Sequence[gathered.Group], photos: features.Pictures
-) -> Scored:
+def score_looks(shown: gathered.Shown) -> Scored:
   """The figures of LPIPS: DIV, if a prompt has two pictures, and distances.
 
   Raises:
     UserError: the package of LPIPS is not installed.
   """
-  ours = _subject(groups)
-  shown = [[_for_lpips(picture) for picture in g.load()] for g in ours]
-  real = [_for_lpips(photo) for photo in photos]
-  flat = [picture for pictures in shown for picture in pictures]
+  ours = shown.ours
+  drawn = [[_for_lpips(picture) for picture in g.load()] for g in ours]
+  real = [_for_lpips(photo) for photo in shown.photos]
+  flat = [picture for pictures in drawn for picture in pictures]
   pairs = [*itertools.product(flat, real)]
   distance = metrics.distances(pairs, lpips.distance).reshape(len(flat), -1)
   nearest = Nearest(distance.argmin(1), distance.min(1))
   # One value of each prompt: however many pictures it has, it counts once.
-  diversity = metrics.diversity(shown, lpips.distance)
+  diversity = metrics.diversity(drawn, lpips.distance)
   each = {'DIV': np.split(diversity, len(ours))}
   each |= _by_prompt(ours, {'photo_distance': nearest.value})
   figures, *rest = _over(ours, each)
@@ -117,10 +132,6 @@ def score_looks(
     among = metrics.distances(pairs, lpips.distance)
     figures['photos/distance'] = metrics.nearest_other(among, len(real))
   return Scored(figures, *rest, nearest)
-
-
-def _subject(groups: Sequence[gathered.Group]) -> list[gathered.Group]:
-  return [group for group in groups if not group.of_class]
 
 
 def _load(groups: Sequence[gathered.Group]) -> list[np.ndarray]:

@@ -65,7 +65,8 @@ def _of_run(folder, subject, prompt, template):
   images = [{'stage_2': '2/0.png', 'stage_1': '1/0.png'}]
   entry = {'prompt': prompt, 'template': template, 'images': images}
   (folder / 'samples.json').write_text(json.dumps([entry]))
-  return gathered.of_run(folder, subject)
+  [groups] = gathered.of_run(folder, [subject])
+  return groups
 
 
 @pytest.mark.parametrize(

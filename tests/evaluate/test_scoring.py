@@ -43,6 +43,10 @@ def group(tmp_path):
   return make
 
 
+def shown(groups, photos):
+  return gathered.Shown(1, groups, photos)
+
+
 def _plain(*colours):
   return [np.full((8, 8, 3), colour, np.uint8) for colour in colours]
 
@@ -54,7 +58,7 @@ def test_figures_are_what_arithmetic_says(group):
     group('dog', [RED]),
     group('blue class', [BLUE, RED], of_class=True),
   ]
-  scored = scoring.score(NETWORK, groups, _plain(RED, RED, GREEN))
+  scored = scoring.score(NETWORK, shown(groups, _plain(RED, RED, GREEN)))
   figures = {name: round(v, 5) for name, v in scored.figures.items()}
   assert figures == {
     # One of the three pairs of photos is alike.
@@ -83,10 +87,27 @@ def test_figures_are_what_arithmetic_says(group):
   assert 'photos' not in scored.intervals
 
 
-def test_what_cannot_be_known_is_left_out(group):
-  scored = scoring.score(
-    NETWORK._replace(fit=None), [group('red dog', [RED])], _plain(RED)
+def test_subjects_of_a_run_that_are_mixed_up_are_told(group):
+  dog = shown([group('red dog', [RED])], _plain(RED))
+  # Half of its samples are the dog; those of its class are not its own.
+  cat = shown(
+    [
+      group('green cat', [RED, GREEN]),
+      group('cat', [RED, RED, RED], of_class=True),
+    ],
+    _plain(GREEN, GREEN, BLUE, RED),
   )
+  figures = scoring.score(NETWORK, dog, [cat]).figures
+  assert figures['other_subjects'] == pytest.approx(1 / 2)
+  assert figures['photos/other_subjects'] == pytest.approx(1 / 4)
+  figures = scoring.score(NETWORK, cat, [dog]).figures
+  assert figures['other_subjects'] == pytest.approx(1 / 4)
+  assert 'PRES' in figures
+
+
+def test_what_cannot_be_known_is_left_out(group):
+  dog = shown([group('red dog', [RED])], _plain(RED))
+  scored = scoring.score(NETWORK._replace(fit=None), dog)
   one = pytest.approx(1)
   assert scored.figures == {'subject_fidelity': one, 'nearest_photo': one}
   assert scored.intervals == {}
@@ -96,7 +117,7 @@ def test_a_sample_is_as_near_as_its_nearest_photo(group):
   """Orange is 0.8 red and 0.6 green, to a hair."""
   orange = (204, 153, 0)
   groups = [group('dog', [orange, BLUE]), group('dogs', [BLUE, BLUE])]
-  scored = scoring.score(NETWORK, groups, _plain(GREEN, RED))
+  scored = scoring.score(NETWORK, shown(groups, _plain(GREEN, RED)))
   np.testing.assert_allclose(scored.nearest.value, [0.8, 0, 0, 0], atol=1e-6)
   assert scored.nearest.photo[0] == 1
   assert scored.figures['nearest_photo'] == pytest.approx(0.2)
@@ -128,18 +149,18 @@ def test_lpips_is_of_the_subject_and_none_of_equal_pictures(group):
   alike = group('dog', [RED, RED])
   unlike = group('class', [RED, BLUE], of_class=True)
   zero = pytest.approx(0, abs=1e-6)
-  scored = scoring.score_looks([alike, unlike], _plain(BLUE, RED))
+  scored = scoring.score_looks(shown([alike, unlike], _plain(BLUE, RED)))
   distance = scored.figures.pop('photos/distance')
   assert distance > 0.1
   assert scored.figures == {'DIV': zero, 'photo_distance': zero}
   assert scored.nearest.photo.tolist() == [1, 1]
   # A copy of each photo: as unlike as the photos are.
   ours = unlike._replace(of_class=False)
-  scored = scoring.score_looks([ours, alike], _plain(BLUE, RED))
+  scored = scoring.score_looks(shown([ours, alike], _plain(BLUE, RED)))
   assert scored.nearest.photo.tolist() == [1, 0, 1, 1]
   assert scored.prompts['a zk class']['DIV'] == pytest.approx(distance)
   assert scored.figures['DIV'] == pytest.approx(distance / 2)
   assert scored.intervals['DIV'] == (zero, pytest.approx(distance))
   # Far from the only photo, and from no other picture.
-  scored = scoring.score_looks([group('one', [RED])], _plain(BLUE))
+  scored = scoring.score_looks(shown([group('one', [RED])], _plain(BLUE)))
   assert scored.figures == {'photo_distance': pytest.approx(distance)}
