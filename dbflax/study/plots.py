@@ -2,11 +2,12 @@
 
   python -m dbflax.study.plots docs/studies/steps.json docs/steps.svg
 
-A panel for each figure and a row for each arm: its mean over subjects with the
+A panel for each figure and a line for each arm: its mean over subjects with the
 95 % interval. The same results give the same bytes.
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -16,8 +17,10 @@ from dbflax import disk, errors
 from dbflax.pages import charts, intervals
 from dbflax.study import results as results_lib
 
-# Those of the paper's tables, in its order.
+# Those of the paper's tables, in its order. Others are shown where the paper
+# finds something of them.
 FIGURES = ('subject_fidelity', 'prompt_fidelity', 'PRES', 'DIV')
+_COLUMNS = 4  # at most
 _INK, _COLOUR, _PAPER = '#24292f', '#b35900', '#ffffff'
 
 
@@ -27,12 +30,7 @@ def draw(results: dict) -> str:
   Raises:
     UserError: it has none of the figures.
   """
-  shown = [
-    (name, results_lib.estimates(results, figure))
-    for name in FIGURES
-    for figure in results['figures']
-    if figure.split(': ')[-1] == name
-  ]
+  shown = _shown(results)
   if not shown:
     raise errors.UserError(
       f'{results["name"]} has no figures yet; its runs are not done'
@@ -40,14 +38,30 @@ def draw(results: dict) -> str:
   # In inches: a panel, and its labels beside it.
   width = 2.1 + 0.08 * max(map(len, results['arms']))
   height = 0.3 + max(intervals.height(e) for _, e in shown)
+  rows = math.ceil(len(shown) / _COLUMNS)
+  columns = math.ceil(len(shown) / rows)
   figure = figure_lib.Figure(
-    (width * len(shown), height), layout='constrained', facecolor=_PAPER
+    (width * columns, height * rows), layout='constrained', facecolor=_PAPER
   )
-  panels = figure.subplots(1, len(shown), squeeze=False)[0]
-  for axes, (name, estimates) in zip(panels, shown, strict=True):
+  panels = [*figure.subplots(rows, columns, squeeze=False).flat]
+  for axes, (name, estimates) in zip(panels, shown, strict=False):
     intervals.draw(axes, estimates, _INK, _COLOUR)
     axes.set_title(name, color=_INK, fontsize=10)
+  for axes in panels[len(shown) :]:
+    axes.remove()
   return charts.svg(figure, transparent=False)
+
+
+def _shown(results: dict) -> list[tuple[str, intervals.Estimates]]:
+  """(figure, its estimates) of each panel."""
+  short = lambda figure: figure.split(': ')[-1]
+  found = [short(verdict['figure']) for verdict in results['verdicts']]
+  return [
+    (name, results_lib.estimates(results, figure))
+    for name in dict.fromkeys([*FIGURES, *found])
+    for figure in results['figures']
+    if short(figure) == name
+  ]
 
 
 def main(results: str, out: str) -> None:

@@ -11,7 +11,12 @@ ORACLE, LPIPS = 'toybox oracle: PRES', 'LPIPS AlexNet: DIV'
 
 
 def results(figures):
-  return {'name': 'study_prior', 'arms': ['with', 'none'], 'figures': figures}
+  return {
+    'name': 'study_prior',
+    'arms': ['with', 'none'],
+    'figures': figures,
+    'verdicts': [],
+  }
 
 
 def estimate(mean, interval=None):
@@ -30,11 +35,34 @@ def drawn():
 
 
 def test_a_panel_for_each_figure_of_the_paper_in_its_order(drawn):
+  assert _titles(drawn, plots.FIGURES) == ['PRES', 'DIV']
   words = re.findall(r'<text[^>]*>([^<]+)</text>', drawn)
-  titles = [word for word in words if word in plots.FIGURES]
-  assert titles == ['PRES', 'DIV']
   assert 'photo_distance' not in drawn
   assert words.count('with') == 1 and words.count('none') == 2
+
+
+def test_what_a_study_expects_something_of_is_shown_in_a_second_row():
+  """Five panels: three above, two below."""
+  names = [*plots.FIGURES, 'nearest_photo', 'photo_distance']
+  each = {f'eye: {name}': {'with': estimate(0.5)} for name in names}
+  asked = {'verdicts': [{'figure': 'eye: nearest_photo'}]}
+  drawn = plots.draw({**results(each), **asked})
+  assert _titles(drawn, names) == names[:5]
+  alone = plots.draw(results(each))
+  assert _titles(alone, names) == names[:4]
+  (wide, high), (width, height) = map(_size, (drawn, alone))
+  assert wide == pytest.approx(width * 3 / 4)
+  assert high == pytest.approx(height * 2)
+
+
+def _titles(drawn, names):
+  words = re.findall(r'<text[^>]*>([^<]+)</text>', drawn)
+  return [word for word in words if word in names]
+
+
+def _size(drawn):
+  found = re.search(r'viewBox="0 0 (\S+) (\S+)"', drawn)
+  return [float(side) for side in found.groups()]
 
 
 def test_it_can_be_read_on_a_dark_page(drawn):
