@@ -248,9 +248,15 @@ def pooled(each: Sequence[dict[str, scoring.Figures]]) -> dict:
 
 def _notes(config, task: _Task) -> list[str]:
   """What is not scored and why, or not to be trusted; a line for each."""
-  sections = subject_lib.sections(config)
+  sections, lines = subject_lib.sections(config), []
+  if config.evaluate.images and config.others:
+    sections = sections[:1]
+    lines.append(
+      "Pictures of a folder are taken for the first subject's: config.others "
+      'are left out.'
+    )
   scored = {shown.number: shown for shown in task.shown}
-  lines = [
+  lines += [
     _note(number, scored.get(number), section['photos'])
     for number, section in enumerate(sections, 1)
   ]

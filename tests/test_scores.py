@@ -245,6 +245,18 @@ def test_pictures_of_another_system(tmp_path, without_lpips):
   ]
 
 
+def test_a_folder_is_of_the_first_subject(tmp_path, capsys, without_lpips):
+  images.save_png(tmp_path / 'theirs/a {subject}/0.png', photos('dog')[0])
+  options = f'images={tmp_path / "theirs"}'
+  assert evaluate(tmp_path / 'both', options, noun='two_subjects') == 0
+  output = capsys.readouterr().out
+  assert 'config.others are left out' in output
+  assert 'sample.prompts' not in output.replace(
+    "'a {class_noun}' among sample.prompts", ''
+  )
+  assert 'others' not in content(tmp_path / 'both')
+
+
 @pytest.mark.parametrize(
   ('option', 'words'),
   [
