@@ -8,7 +8,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
-OF = ('subject', 'prompt')
+FIDELITIES = ('subject_fidelity', 'prompt_fidelity')
+PLACES = ('prompt_fidelity/place', 'nearest_photo', 'photo_distance')
 
 
 def results(study: str) -> dict:
@@ -27,19 +28,22 @@ def estimate(values: dict, sign: str = '') -> str:
 
 
 @pytest.mark.parametrize(
-  ('doc', 'study'),
+  ('doc', 'study', 'more'),
   [
-    ('docs/tuning.md', 'class_noun'),
-    ('docs/tuning.md', 'steps'),
-    ('docs/quality.md', 'baselines'),
+    ('docs/tuning.md', 'class_noun', ()),
+    ('docs/tuning.md', 'steps', ('PRES', 'nearest_photo')),
+    ('docs/tuning.md', 'failures', PLACES),
+    ('docs/quality.md', 'baselines', ()),
   ],
 )
-def test_rows_have_the_fidelities_of_the_arms(doc, study):
-  figures = results(study)['figures']
-  subject, prompt = (figures[f'{ORACLE}: {of}_fidelity'] for of in OF)
+def test_rows_have_the_figures_of_the_arms(doc, study, more):
+  found = results(study)
+  short = {name.split(': ')[1]: one for name, one in found['figures'].items()}
+  columns = [short[name] for name in (*FIDELITIES, *more)]
   text = (ROOT / doc).read_text()
-  for arm, found in subject.items():
-    assert f'| {estimate(found)} | {estimate(prompt[arm])} |' in text, arm
+  for arm in found['arms']:
+    row = ' | '.join(estimate(column[arm]) for column in columns)
+    assert f'| {row} |' in text, arm
 
 
 @pytest.mark.parametrize(
