@@ -11,6 +11,16 @@ ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
 FIDELITIES = ('subject_fidelity', 'prompt_fidelity')
 PLACES = ('prompt_fidelity/place', 'nearest_photo', 'photo_distance')
 
+# What the prompts of the applications are about.
+ASKED = {
+  'recontextualization': ('place',),
+  'art rendition': ('style',),
+  'expression manipulation': ('expression',),
+  'novel view synthesis': ('view',),
+  'accessorization': ('accessory',),
+  'property modification': ('material', 'colour'),
+}
+
 
 def results(study: str) -> dict:
   return json.loads((ROOT / f'docs/studies/{study}.json').read_text())
@@ -44,6 +54,15 @@ def test_rows_have_the_figures_of_the_arms(doc, study, more):
   for arm in found['arms']:
     row = ' | '.join(estimate(column[arm]) for column in columns)
     assert f'| {row} |' in text, arm
+
+
+@pytest.mark.parametrize(('arm', 'parts'), ASKED.items())
+def test_applications_have_what_their_prompts_ask_for(arm, parts):
+  figures = results('applications')['figures']
+  value = lambda name: estimate(figures[f'{ORACLE}: {name}'][arm])
+  asked = [f'{part} {value(f"prompt_fidelity/{part}")}' for part in parts]
+  row = ' | '.join([arm, *map(value, FIDELITIES), ', '.join(asked)])
+  assert f'| {row} |' in (ROOT / 'docs/quality.md').read_text()
 
 
 @pytest.mark.parametrize(
