@@ -135,7 +135,8 @@ def test_a_disk_that_grows_bit_by_bit(small_disk, finished, capsys, step, mode):
 def test_scores_on_a_disk_that_grows(small_disk, finished, capsys, monkeypatch):
   parts = ('figures', 'intervals', 'prompts', 'nearest', 'subjects')
   made = {'pictures': 2, 'photos': 5, **{part: {} for part in parts}}
-  monkeypatch.setattr(scores, '_score', lambda task: made)
+  made['subject'] = 'toybox:dog'
+  monkeypatch.setattr(scores, '_score', lambda task, sources: made)
   run = begin(small_disk, finished, 'report')  # Else it is made again too.
   attempts = 0
   for _ in grow(small_disk, run, PAGE, lambda: call('evaluate', run)):
