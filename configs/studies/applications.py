@@ -2,7 +2,9 @@
 
   python -m dbflax.main --mode=study --config=configs/studies/applications.py
 
-One training for each subject and seed: the arms only draw other prompts.
+One training for each subject and seed: the arms only draw other prompts. Of two
+applications the cascade as it was before draws the class, to tell what the
+training did to them.
 """
 
 from configs.studies import common
@@ -46,14 +48,28 @@ PROMPTS = {
   ),
 }
 
+DOUBTFUL = ('expression manipulation', 'property modification')
+
 
 def get_config():
   config = common.study(
     'study_applications',
     question='Which of the six applications work?',
     paper='Section 4.4: all six, in pictures, without figures.',
-    arms={name: {'sample.prompts': texts} for name, texts in PROMPTS.items()},
+    arms={
+      **{name: {'sample.prompts': texts} for name, texts in PROMPTS.items()},
+      **{f'{name}, not trained': _not_trained(name) for name in DOUBTFUL},
+    },
     subjects=common.ANIMALS,  # Things have no expression.
   )
   config.base.sample.batch = 8  # Two of each prompt, of which there are 3 or 4.
   return config
+
+
+def _not_trained(name: str) -> dict:
+  """What the cascade draws of the class."""
+  return {
+    'method': 'prompt_only',
+    'subject.description': '$class_noun',
+    'sample.prompts': PROMPTS[name],
+  }

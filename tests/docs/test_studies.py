@@ -19,6 +19,8 @@ ASKED = {
   'novel view synthesis': ('view',),
   'accessorization': ('accessory',),
   'property modification': ('material', 'colour'),
+  'expression manipulation, not trained': ('expression',),
+  'property modification, not trained': ('material', 'colour'),
 }
 
 
