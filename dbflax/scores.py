@@ -42,7 +42,7 @@ class _Task(NamedTuple):
   folder: pathlib.Path  # below which all pictures lie
   shown: list[gathered.Shown]  # of each subject
   networks: list[features.Network]
-  others: list[pathlib.Path]  # scores.json of other subjects
+  pool: list[pathlib.Path]  # scores.json of other runs
   has_lpips: bool
 
 
@@ -76,7 +76,7 @@ def _inputs(task: _Task) -> dict:
   return {
     **record.made_of(task.shown),
     **_judges(task.networks),
-    'pool': task.others,
+    'pool': task.pool,
   }
 
 
@@ -108,9 +108,9 @@ def _score(task: _Task, sources: Sequence[str]) -> dict:
     for shown in task.shown
   ]
   found = {**first, **({'others': others} if others else {})}
-  pool = [json.loads(disk.read(path)) for path in task.others]
-  pool = [one['figures'] for c in (found, *pool) for one in record.each(c)]
-  return {**found, 'subjects': pooled(pool)}
+  runs = [found, *(json.loads(disk.read(path)) for path in task.pool)]
+  each = [one['figures'] for told in runs for one in record.each(told)]
+  return {**found, 'subjects': pooled(each)}
 
 
 def _score_one(task: _Task, shown: gathered.Shown) -> dict:
