@@ -177,6 +177,8 @@ def make_sampler(
   devices of `mesh` share the images, if they divide the batch. Equal arguments
   give the same sampler, so that runs of one process compile it once.
   """
+  if mesh is not None:
+    return _on_mesh(make_sampler(stage, options), mesh)
   scheduler = stage.scheduler.using(options.sampler)
   stage = dataclasses.replace(stage, scheduler=scheduler)
   times = scheduler.times(options.steps)
@@ -195,12 +197,15 @@ def make_sampler(
     start, fresh = noise('start')(0), noise('steps')
     return jnp.clip(scheduler.run(denoise, start, fresh, times), -1, 1)
 
-  if mesh is None:
-    return draw
+  return draw
 
-  def draw_on_mesh(params, text, null_text, keys, low=None):
-    text, keys, low = sharding.put_batch((text, keys, low), mesh)
-    return draw(params, text, null_text, keys, low)
+
+def _on_mesh(draw: Callable, mesh: jax.sharding.Mesh) -> Callable:
+  """A sampler whose images lie on `mesh`."""
+
+  def draw_on_mesh(params, text, null_text, keys, *low):
+    text, keys, *low = sharding.put_batch((text, keys, *low), mesh)
+    return draw(params, text, null_text, keys, *low)
 
   return draw_on_mesh
 

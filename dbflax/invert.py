@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dbflax import disk, hosts, inputs, methods, pretrained, preview
+from dbflax import disk, hosts, inputs, pretrained, preview
 from dbflax import job as job_lib
 from dbflax.text import embed
 from dbflax.train import finetune, inversion
 from dbflax.weights import vectors as vectors_lib
 
 
-def learn(job: job_lib.Job, track: Callable | None = None) -> None:
+def learn(job: job_lib.Job, name: str, track: Callable | None = None) -> None:
   """Brings the vectors up to date; `track` gets the losses."""
-  made_of, stage = inputs.train(job, methods.STEP), job.model.stages['stage_1']
+  made_of, stage = inputs.train(job, name), job.model.stages['stage_1']
   model, hyper = job.model, job.config.inversion
 
   def build(folder):
@@ -49,7 +49,7 @@ def learn(job: job_lib.Job, track: Callable | None = None) -> None:
     if hosts.is_first():
       vectors_lib.write(folder, job.identifier.text, learned)
 
-  job.step(methods.STEP, made_of, build)
+  job.step(name, made_of, build)
 
 
 def _examples(job: job_lib.Job) -> inversion.Examples:

@@ -45,6 +45,8 @@ class Job:
   subjects: tuple[subject_lib.Subject, ...]
   samplers: dict[str, Callable]  # stage name → compiled sampler
   mesh: jax.sharding.Mesh
+  # Told the name of every step that is about to be made.
+  begins: Callable[[str], None] = lambda name: None
 
   @property
   def noun(self) -> str:
@@ -195,6 +197,7 @@ class Job:
     """`Workdir.step`, and its seconds in times.json if it ran."""
 
     def timed(folder):
+      self.begins(name)
       start = time.monotonic()
       build(folder)
       seconds = round(time.monotonic() - start, 1)

@@ -363,4 +363,4 @@ def _set_compilation_cache(folder: str) -> None:
 
 
 if __name__ == '__main__':
-  sys.exit(main(sys.argv))
+  stop.leave(main(sys.argv))

@@ -11,12 +11,12 @@ import functools
 import logging
 import pathlib
 import sys
-from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from dbflax import (
+  ahead,
   cascade,
   disk,
   errors,
@@ -25,8 +25,8 @@ from dbflax import (
   invert,
   methods,
   pretrained,
-  preview,
   scores,
+  tune,
 )
 from dbflax import draw as draw_lib
 from dbflax import export as export_lib
@@ -39,9 +39,9 @@ from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
 from dbflax.text import prompts
-from dbflax.train import finetune, measure, tracking
+from dbflax.train import measure, tracking
 from dbflax.train import pretrain as pretrain_lib
-from dbflax.weights import diffusers, lora, vectors
+from dbflax.weights import vectors
 
 _log = logging.getLogger(__name__)
 _OF_TRAINING = {
@@ -213,17 +213,21 @@ def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
   """The job, with its class images drawn and all trained that is trained."""
   tracking.check(config.log.wandb)
   job = _start(config, work)
-  _draw_prior(job)
-  options, about = config.log, config.to_dict()
-  with tracking.Tracker(
-    options.wandb, work.root, options.project, about
-  ) as tracker:
-    for name in methods.trained(config):
-      if name == methods.STEP:
-        invert.learn(job, tracker.of(name))
-      else:
-        _train(job, name, tracker.of(name))
+  with ahead.compiling(job) as busy:
+    _draw_prior(busy)
+    _learn(busy)
   return job
+
+
+def _learn(job: job_lib.Job) -> None:
+  """All that the method trains, and its losses to who keeps track of them."""
+  options, about = job.config.log, job.config.to_dict()
+  with tracking.Tracker(
+    options.wandb, job.work.root, options.project, about
+  ) as tracker:
+    for name in methods.trained(job.config):
+      learn = invert.learn if name == methods.STEP else tune.learn
+      learn(job, name, tracker.of(name))
 
 
 def _write_photos(job: job_lib.Job) -> None:
@@ -282,63 +286,6 @@ def _draw_class(job: job_lib.Job, name: str, folder: pathlib.Path) -> None:
     batch=options.batch,
     stream=name,
   )
-
-
-def _photo_examples(job: job_lib.Job, name: str) -> finetune.Examples:
-  image, low = inputs.pair(job, name)
-  return _examples(job, image, inputs.instance_prompts(job), low)
-
-
-def _examples(job, image, prompts, low=None) -> finetune.Examples:
-  """Images, each with its prompt."""
-  different = list(dict.fromkeys(prompts))
-  text = job.embed(different)
-  if len(different) == 1:
-    return finetune.Examples(image, text[0], low)
-  says = np.array([different.index(prompt) for prompt in prompts])
-  return finetune.Examples(image, text, low, says)
-
-
-def _train(job: job_lib.Job, name: str, track: Callable | None) -> None:
-  """Fine-tunes one stage: <workdir>/<stage>/unet, and lora if that is trained.
-
-  The U-Net is whole in any case, so that whatever comes next need not know.
-  """
-  config, made_of = job.config, inputs.train(job, name)
-
-  def build(folder):
-    instance = _photo_examples(job, name)
-    [null_text] = job.embed([''])
-    tuned = finetune.run(
-      job.model.stages[name],
-      job.load_params(name),
-      config[name],
-      instance,
-      _class_examples(job) if inputs.learns_prior(job, name) else None,
-      null_text,
-      seed=config.seed,
-      folder=folder,
-      fingerprint=disk.fingerprint(made_of),
-      mesh=job.mesh,
-      sample=functools.partial(
-        preview.draw, job, name, instance, null_text, folder
-      ),
-      track=track,
-    )
-    diffusers.write_params(folder / 'unet', tuned.params, dtype=np.float32)
-    if tuned.lora is not None:
-      lora.write(folder / 'lora', tuned.lora)
-
-  job.step(name, made_of, build)
-
-
-def _class_examples(job: job_lib.Job) -> finetune.Prior:
-  """The images of every class, each with its class's prompt."""
-  count, prompts_of = job.config.prior.count, job.class_prompts
-  drawn = [prior_lib.load(job.work.root / name, count) for name in prompts_of]
-  said = np.repeat(list(prompts_of.values()), count).tolist()
-  examples = _examples(job, np.concatenate(drawn), said)
-  return finetune.Prior(examples, job.config.prior.weight)
 
 
 def _tuned(job: job_lib.Job) -> dict[str, pathlib.Path | None]:

@@ -18,9 +18,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dbflax import hosts
 
+# Name of threads that compile, beside the main one.
+COMPILER = 'dbflax compiler'
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LISTEN_EVERY = 1  # seconds
 # So long may compiling, or another host, keep the main thread from answering.
@@ -42,6 +45,18 @@ class Stopped(KeyboardInterrupt):
 def exit_code(asked: KeyboardInterrupt) -> int:
   """As a shell would report it: 130 for Ctrl-C, 143 for SIGTERM."""
   return 128 + getattr(asked, 'number', signal.SIGINT)
+
+
+def leave(code: int) -> NoReturn:
+  """Ends the process, all of whose files are written, with this exit code.
+
+  Python would wait for threads, and one that compiles may do so for minutes.
+  """
+  if any(thread.name == COMPILER for thread in threading.enumerate()):
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+  sys.exit(code)
 
 
 def say() -> None:

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from configs import test as test_config
 from configs import two_subjects
-from dbflax import disk, errors, inputs, main, pipeline, report, rng, validate
+from dbflax import disk, errors, inputs, main, report, rng, tune, validate
 from dbflax import job as job_lib
 from dbflax import prior as prior_lib
 from dbflax import workdir as workdir_lib
@@ -90,7 +90,7 @@ def test_photos_are_trained_with_the_prompt_of_their_subject(tmp_path, stage):
   teapots = two.subjects[1].photos[two.model.stages[stage].resolution]
   dogs, _ = inputs.pair(one, stage)
   dog, teapot = two.embed([f'a {words}' for words in two.words])
-  examples = pipeline._photo_examples(two, stage)
+  examples = tune.photo_examples(two, stage)
   seen = []
   for number in range(5):
     drawn = finetune.batch(examples, 'x', seed=0, number=number, size=2)
@@ -119,7 +119,7 @@ def test_each_subject_is_learnt_from_as_many_photos_as_it_says(tmp_path):
 def test_class_images_have_the_prompt_of_their_class(tmp_path):
   made = start(tmp_path, TEAPOT)
   fill_prior(made)
-  prior = pipeline._class_examples(made)
+  prior = tune.class_examples(made)
   dog, teapot = made.embed(['a dog', 'a teapot'])
   count = made.config.prior.count
   assert len(prior.examples.image) == 2 * count

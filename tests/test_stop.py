@@ -88,3 +88,21 @@ with stop.on_signals():
 work(10**8)
 """
   assert run('SIGTERM', script)[0] == -signal.SIGTERM
+
+
+def test_a_thread_that_compiles_is_not_waited_for():
+  script = """
+threading.Thread(target=work, args=(10**9,), name=stop.COMPILER).start()
+stop.leave(7)
+"""
+  code, _, _, seconds = run('SIGCONT', script)
+  assert code == 7 and seconds < 60  # It would work for many minutes.
+
+
+def test_other_threads_are_waited_for():
+  script = """
+threading.Thread(target=lambda: work(10**6) or print('done')).start()
+stop.leave(7)
+"""
+  code, out, _, _ = run('SIGCONT', script)
+  assert code == 7 and out == 'works\ndone\n'

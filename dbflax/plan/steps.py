@@ -19,6 +19,9 @@ from dbflax.text import embed
 from dbflax.train import adapt, finetune, inversion, step
 from dbflax.train import state as state_lib
 
+# What the name of a training step ends in, where its previews are meant.
+PREVIEWS = ' previews'
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -199,7 +202,7 @@ def _inversion(config, model, mesh, sampler: Program) -> Iterator[Step]:
   yield Step(methods.STEP, hyper.steps, (program,), held | more, fsdp)
   if hyper.sample_every and hyper.steps >= hyper.sample_every:
     count = hyper.steps // hyper.sample_every
-    yield Step(f'{methods.STEP} previews', count, (sampler,), held, fsdp)
+    yield Step(methods.STEP + PREVIEWS, count, (sampler,), held, fsdp)
 
 
 def _training(
@@ -231,7 +234,7 @@ def _training(
     copy = memory.per_device(sampler.args[0]) if frozen else 0
     more = {'merged copy': copy}
     count = hyper.steps // hyper.sample_every
-    yield Step(f'{name} previews', count, (sampler,), held | more, fsdp)
+    yield Step(name + PREVIEWS, count, (sampler,), held | more, fsdp)
 
 
 def _state(model, name: str, hyper, mesh):
@@ -277,7 +280,9 @@ def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
     hyper.microbatches,
   )
   null_text = _floats(*examples.text.shape[1:])
+  # Made of the state's step, so it lies where that does.
   key = jax.eval_shape(lambda: jax.random.key(0))
+  key = key.update(sharding=sharding.replicated(mesh))
   size = hyper.batch // hyper.microbatches
   grads, run = state.params, compiled.gradient.func
   args = (complete, state.params, examples, null_text, key)

@@ -33,7 +33,11 @@ _CHECKSUM = hashlib.sha256().digest_size
 @functools.cache
 def compiled(encoder: t5.T5Encoder, sharding):
   """({'params': …}, ids [B, L], mask [B, L][, vectors]) → states, jitted."""
-  return jax.jit(encoder.apply, out_shardings=sharding)
+
+  def encode(*args):
+    return encoder.apply(*args)
+
+  return jax.jit(encode, out_shardings=sharding)
 
 
 def _replicated(params):

@@ -1,0 +1,194 @@
+"""Truths of compiling ahead: what, in which order, and that it is of use."""
+
+import contextlib
+import logging
+import threading
+import types
+
+import jax
+import pytest
+
+from configs import test as test_config
+from dbflax import ahead, hosts, pipeline, workdir
+from dbflax import job as job_lib
+from tests import simple_run
+
+
+class Programs:
+  """Fake programs, `step/name`; those that are `held` compile when let go."""
+
+  def __init__(self, *names, held=(), broken=()):
+    self.names, self.broken, self.done = names, broken, []
+    self.begun = {name: threading.Event() for name in names}
+    self.let_go = {name: threading.Event() for name in held}
+
+  def __call__(self):
+    for name in self.names:
+      step, program = name.split('/')
+      compile_it = lambda name=name: self._compile(name)
+      lowered = types.SimpleNamespace(compile=compile_it)
+      traced = types.SimpleNamespace(lower=lambda lowered=lowered: lowered)
+      yield step, types.SimpleNamespace(name=program, traced=traced)
+
+  def _compile(self, name):
+    self.begun[name].set()
+    if name in self.let_go:
+      assert self.let_go[name].wait(60)
+    if name in self.broken:
+      raise ValueError('no such operation')
+    self.done.append(name)
+
+
+def join():
+  for thread in threading.enumerate():
+    if thread.name == ahead.stop.COMPILER:
+      thread.join(60)
+      assert not thread.is_alive()
+
+
+def test_programs_are_compiled_in_their_order_from_the_first_step_on():
+  programs = Programs('stage_1/gradient', 'stage_1/apply', 'stage_2/gradient')
+  made = ahead.Ahead(programs, threads=1)
+  assert not programs.begun['stage_1/gradient'].wait(0.1)
+  made.reach('prior')
+  join()
+  assert programs.done == list(programs.names)
+
+
+def test_a_step_waits_for_its_own_and_compiles_the_rest_itself():
+  names = ('stage_1/gradient', 'stage_1/apply', 'stage_2/gradient')
+  programs = Programs(*names, held=names[:1])
+  made = ahead.Ahead(programs, threads=1)
+  made.reach('prior')
+  assert programs.begun[names[0]].wait(60)
+  arrived = threading.Event()
+
+  def arrive():
+    made.reach('stage_1')
+    arrived.set()
+
+  threading.Thread(target=arrive).start()
+  assert not arrived.wait(0.2)
+  programs.let_go[names[0]].set()
+  assert arrived.wait(60)
+  join()
+  assert programs.done == ['stage_1/gradient', 'stage_2/gradient']
+
+
+def test_several_threads_compile_each_program_once():
+  names = [f'stage_{n}/gradient' for n in range(20)]
+  programs = Programs(*names)
+  ahead.Ahead(programs, threads=4).reach('prior')
+  join()
+  assert sorted(programs.done) == sorted(names)
+
+
+def test_after_the_end_nothing_is_begun():
+  names = ('stage_1/gradient', 'stage_1/apply')
+  programs = Programs(*names, held=names[:1])
+  made = ahead.Ahead(programs, threads=1)
+  made.reach('prior')
+  assert programs.begun[names[0]].wait(60)
+  made.close()
+  programs.let_go[names[0]].set()
+  join()
+  assert programs.done == ['stage_1/gradient']
+
+
+def test_what_does_not_compile_is_said_and_the_rest_goes_on(caplog):
+  names = ('stage_1/gradient', 'stage_1/apply')
+  programs = Programs(*names, broken=names[:1])
+  ahead.Ahead(programs, threads=1).reach('prior')
+  join()
+  assert programs.done == ['stage_1/apply']
+  [said] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+  assert said == 'stage_1: gradient does not compile: no such operation'
+
+
+def config_of(**changes):
+  config = test_config.get_config()
+  config.cascade.stages = ('stage_1', 'stage_2')
+  config.update_from_flattened_dict(
+    {k.replace('__', '.'): v for k, v in changes.items()}
+  )
+  config.lock()
+  return config
+
+
+@contextlib.contextmanager
+def heard():
+  """The names of the programs that are compiled."""
+  names = []
+
+  def listen(event, duration, fun_name='', **_):
+    del duration
+    if event.endswith('/backend_compile_duration'):
+      names.append(fun_name)
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    yield names
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+CHANGES = (
+  {},
+  {'prior__weight': 0.0},
+  {'stage_1__lora__rank': 2, 'stage_1__ema_decay': 0.9},
+  {'stage_1__trainable': 'up_blocks', 'stage_1__frozen_dtype': 'bfloat16'},
+  {'stage_1__batch': 2, 'stage_1__microbatches': 2},
+  {'method': 'textual_inversion'},
+)
+
+
+@pytest.mark.parametrize('changes', CHANGES, ids=str)
+def test_a_run_compiles_nothing_again(tmp_path, changes):
+  config = config_of(**changes)
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  with simple_run.in_this_process(), contextlib.closing(work):
+    with heard() as first:
+      for _, program in ahead._programs(job_lib.start(config, work)):
+        program.traced.lower().compile()
+    with heard() as then:
+      pipeline.train(config, work)
+  big = {f'jit({name})' for name in ('gradient', 'combine', 'apply', 'update')}
+  assert big & set(first) and not big & set(then)
+  # Class images have a sampler of their own.
+  assert then.count('jit(draw)') <= 1
+
+
+def test_what_is_done_is_not_compiled(tmp_path):
+  config = config_of()
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  with contextlib.closing(work):
+    job = job_lib.start(config, work)
+    steps = lambda: {step for step, _ in ahead._programs(job)}
+    both = {'stage_1', 'stage_1 previews', 'stage_2', 'stage_2 previews'}
+    assert steps() == both
+    work.step('stage_1', {}, lambda folder: None)
+    assert steps() == {'stage_2', 'stage_2 previews'}
+
+
+@pytest.mark.parametrize(
+  'cores,count,platform,threads',
+  [
+    (1, 1, 'cpu', 0),
+    (2, 1, 'cpu', 1),
+    (96, 1, 'tpu', 4),
+    (96, 2, 'tpu', 0),
+    (96, 1, 'gpu', 0),
+  ],
+)
+def test_where_it_pays(monkeypatch, cores, count, platform, threads):
+  monkeypatch.setattr(ahead, '_cores', lambda: cores)
+  monkeypatch.setattr(hosts, 'count', lambda: count)
+  monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+  nothing = types.SimpleNamespace(reach=lambda step: None, close=lambda: None)
+  made = []
+  begin = lambda programs, count: made.append(count) or nothing
+  monkeypatch.setattr(ahead, 'Ahead', begin)
+  job = job_lib.Job(*[None] * 6)
+  with ahead.compiling(job) as busy:
+    assert (busy.begins is nothing.reach) == bool(threads)
+  assert made == [threads] * bool(threads)
