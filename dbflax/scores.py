@@ -103,9 +103,15 @@ def _has_lpips() -> bool:
 
 def _score(task: _Task, sources: Sequence[str]) -> dict:
   """All figures, of each subject and over all; where their photos are from."""
+  scored = {n.name: scoring.score(n, task.shown) for n in task.networks}
+  if task.has_lpips:
+    scored[scoring.LPIPS] = [*map(scoring.score_looks, task.shown)]
   first, *others = [
-    {'subject': sources[shown.number - 1], **_score_one(task, shown)}
-    for shown in task.shown
+    {
+      'subject': sources[shown.number - 1],
+      **_told(task.folder, shown, {k: each[n] for k, each in scored.items()}),
+    }
+    for n, shown in enumerate(task.shown)
   ]
   found = {**first, **({'others': others} if others else {})}
   runs = [found, *(json.loads(disk.read(path)) for path in task.pool)]
@@ -113,11 +119,12 @@ def _score(task: _Task, sources: Sequence[str]) -> dict:
   return {**found, 'subjects': pooled(each)}
 
 
-def _score_one(task: _Task, shown: gathered.Shown) -> dict:
-  others = [one for one in task.shown if one is not shown]
-  scored = {n.name: scoring.score(n, shown, others) for n in task.networks}
-  if task.has_lpips:
-    scored[scoring.LPIPS] = scoring.score_looks(shown)
+def _told(
+  folder: pathlib.Path,
+  shown: gathered.Shown,
+  scored: dict[str, scoring.Scored],
+) -> dict:
+  """What scores.json says of one subject, by each network."""
   return {
     'number': shown.number,
     'pictures': sum(len(group.files) for group in shown.groups),
@@ -126,8 +133,7 @@ def _score_one(task: _Task, shown: gathered.Shown) -> dict:
     'intervals': {name: one.intervals for name, one in scored.items()},
     'prompts': {name: one.prompts for name, one in scored.items()},
     'nearest': {
-      name: _nearest(task.folder, shown, one.nearest)
-      for name, one in scored.items()
+      name: _nearest(folder, shown, one.nearest) for name, one in scored.items()
     },
   }
 

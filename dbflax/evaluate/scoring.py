@@ -32,7 +32,7 @@ of another. Prompts are compared without the identifier, which no network knows.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -76,36 +76,60 @@ class Scored(NamedTuple):
   nearest: Nearest
 
 
+class _Seen(NamedTuple):
+  """What a network sees of one subject.
+
+  Attributes:
+    real: of its photos; drawn: of its samples.
+    samples: the same of the samples, in the network's own form.
+  """
+
+  real: Float[np.ndarray, 'N D']
+  drawn: Float[np.ndarray, 'M D']
+  samples: Any
+
+
 def score(
+  network: features.Network, subjects: Sequence[gathered.Shown]
+) -> list[Scored]:
+  """All figures of one network, about pictures of each subject of a run."""
+  seen = [_look(network, shown) for shown in subjects]
+  return [
+    _score(network, shown, seen[n], [*seen[:n], *seen[n + 1 :]])
+    for n, shown in enumerate(subjects)
+  ]
+
+
+def _look(network: features.Network, shown: gathered.Shown) -> _Seen:
+  samples = network.look(_load(shown.ours))
+  real, drawn = network.embed(shown.photos), network.vectors(samples)
+  return _Seen(real, drawn, samples)
+
+
+def _score(
   network: features.Network,
   shown: gathered.Shown,
-  others: Sequence[gathered.Shown] = (),
+  seen: _Seen,
+  others: Sequence[_Seen],
 ) -> Scored:
-  """All figures of one network, about pictures of one subject.
-
-  Args:
-    network: the judge.
-    shown: what is scored.
-    others: the further subjects of the same run.
-  """
-  real, ours = network.embed(shown.photos), shown.ours
-  seen = network.look(_load(ours))
-  cosine = network.vectors(seen) @ real.T
+  ours, real = shown.ours, seen.real
+  cosine = seen.drawn @ real.T
   nearest = Nearest(cosine.argmax(1), cosine.max(1))
   each = {'subject_fidelity': cosine.mean(1), 'nearest_photo': nearest.value}
   if network.fit:
     says = [group.says for group in ours for _ in group.files]
-    each |= network.fit(seen, says)
+    each |= network.fit(seen.samples, says)
   means, *rest = _over(ours, _by_prompt(ours, each))
   figures = _of_photos(real) | _fidelity(means, rest[0]) | means
+  of_class = _load([group for group in shown.groups if group.of_class])
   foreign = {
-    'PRES': _load([group for group in shown.groups if group.of_class]),
-    'other_subjects': _load([g for other in others for g in other.ours]),
-    'photos/other_subjects': [p for other in others for p in other.photos],
+    'PRES': [network.embed(of_class)] if of_class else [],
+    'other_subjects': [other.drawn for other in others],
+    'photos/other_subjects': [other.real for other in others],
   }
-  for name, pictures in foreign.items():
-    if pictures:
-      figures[name] = metrics.similarity(network.embed(pictures), real)
+  for name, vectors in foreign.items():
+    if vectors:
+      figures[name] = metrics.similarity(np.concatenate(vectors), real)
   return Scored(figures, *rest, nearest)
 
 

@@ -58,7 +58,7 @@ def test_figures_are_what_arithmetic_says(group):
     group('dog', [RED]),
     group('blue class', [BLUE, RED], of_class=True),
   ]
-  scored = scoring.score(NETWORK, shown(groups, _plain(RED, RED, GREEN)))
+  [scored] = scoring.score(NETWORK, [shown(groups, _plain(RED, RED, GREEN))])
   figures = {name: round(v, 5) for name, v in scored.figures.items()}
   assert figures == {
     # One of the three pairs of photos is alike.
@@ -97,17 +97,23 @@ def test_subjects_of_a_run_that_are_mixed_up_are_told(group):
     ],
     _plain(GREEN, GREEN, BLUE, RED),
   )
-  figures = scoring.score(NETWORK, dog, [cat]).figures
+  looked_at = []
+  look = lambda pictures: looked_at.append(len(pictures)) or _embed(pictures)
+  network = NETWORK._replace(look=look)
+  of_dog, of_cat = scoring.score(network, [dog, cat])
+  # At each of the six pictures and five photos once.
+  assert sum(looked_at) == 11
+  figures = of_dog.figures
   assert figures['other_subjects'] == pytest.approx(1 / 2)
   assert figures['photos/other_subjects'] == pytest.approx(1 / 4)
-  figures = scoring.score(NETWORK, cat, [dog]).figures
+  figures = of_cat.figures
   assert figures['other_subjects'] == pytest.approx(1 / 4)
   assert 'PRES' in figures
 
 
 def test_what_cannot_be_known_is_left_out(group):
   dog = shown([group('red dog', [RED])], _plain(RED))
-  scored = scoring.score(NETWORK._replace(fit=None), dog)
+  [scored] = scoring.score(NETWORK._replace(fit=None), [dog])
   one = pytest.approx(1)
   assert scored.figures == {'subject_fidelity': one, 'nearest_photo': one}
   assert scored.intervals == {}
@@ -117,7 +123,7 @@ def test_a_sample_is_as_near_as_its_nearest_photo(group):
   """Orange is 0.8 red and 0.6 green, to a hair."""
   orange = (204, 153, 0)
   groups = [group('dog', [orange, BLUE]), group('dogs', [BLUE, BLUE])]
-  scored = scoring.score(NETWORK, shown(groups, _plain(GREEN, RED)))
+  [scored] = scoring.score(NETWORK, [shown(groups, _plain(GREEN, RED))])
   np.testing.assert_allclose(scored.nearest.value, [0.8, 0, 0, 0], atol=1e-6)
   assert scored.nearest.photo[0] == 1
   assert scored.figures['nearest_photo'] == pytest.approx(0.2)
