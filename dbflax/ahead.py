@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
@@ -19,8 +20,9 @@ from dbflax import job as job_lib
 from dbflax.plan import steps
 
 _log = logging.getLogger(__name__)
-# Programs of a TPU take a processor each, and much of the host's memory.
-_MOST = 4
+# At once: those of two stages. Each takes a processor, and memory of the host.
+_MOST = 2
+_NICE = 19  # the least urgent
 
 
 @contextlib.contextmanager
@@ -47,6 +49,15 @@ def _cores() -> int:
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
+
+
+def _step_back() -> None:
+  """Has this thread work when others leave a core to it.
+
+  On a CPU they compute on all of them, and wait for the slowest.
+  """
+  if sys.platform == 'linux':  # Elsewhere it would be the whole process.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _programs(job: job_lib.Job) -> Iterator[tuple[str, steps.Program]]:
@@ -94,6 +105,7 @@ class Ahead:
       self._closed = True
 
   def _work(self) -> None:
+    _step_back()
     while (found := self._take()) is not None:
       step, program = found
       try:

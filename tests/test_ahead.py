@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import sys
 import threading
 import types
 
@@ -21,6 +23,7 @@ class Programs:
     self.names, self.broken, self.done = names, broken, []
     self.begun = {name: threading.Event() for name in names}
     self.let_go = {name: threading.Event() for name in held}
+    self.check = lambda: None
 
   def __call__(self):
     for name in self.names:
@@ -32,6 +35,7 @@ class Programs:
 
   def _compile(self, name):
     self.begun[name].set()
+    self.check()
     if name in self.let_go:
       assert self.let_go[name].wait(60)
     if name in self.broken:
@@ -158,6 +162,17 @@ def test_a_run_compiles_nothing_again(tmp_path, changes):
   assert then.count('jit(draw)') <= 1
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='a process has one there')
+def test_others_come_first():
+  mine = lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+  before, programs = mine(), Programs('stage_1/gradient')
+  programs.check = lambda: noted.append(mine())
+  noted = []
+  ahead.Ahead(programs, threads=1).reach('prior')
+  join()
+  assert noted == [19] and mine() == before < 19
+
+
 def test_what_is_done_is_not_compiled(tmp_path):
   config = config_of()
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
@@ -175,7 +190,7 @@ def test_what_is_done_is_not_compiled(tmp_path):
   [
     (1, 1, 'cpu', 0),
     (2, 1, 'cpu', 1),
-    (96, 1, 'tpu', 4),
+    (96, 1, 'tpu', 2),
     (96, 2, 'tpu', 0),
     (96, 1, 'gpu', 0),
   ],
