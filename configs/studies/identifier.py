@@ -16,6 +16,8 @@ def get_config():
       'rare': {},
       'word': {'identifier.kind': 'word'},
       'random': {'identifier.kind': 'random'},
+      # Before training it changes what the base draws more than the first does.
+      'another rare': {'subject.identifier': 'ztq'},
     },
     expect=(
       ('subject_fidelity', 'rare', '>', 'word'),
