@@ -15,7 +15,7 @@ import numpy as np
 from dbflax import errors, methods
 from dbflax.data import captions as captions_lib
 from dbflax.data import subjects
-from dbflax.text import identifiers
+from dbflax.text import identifiers, prompts
 from dbflax.toybox import vocabulary
 
 _log = logging.getLogger(__name__)
@@ -160,7 +160,21 @@ def _identifier(
   if text:
     return identifiers.verify(tokenizer, text, noun)
   found = find_identifiers(config, tokenizer, len(taken) + 1, noun)
-  return next(one for one in found if one.text not in taken)
+  one = next(one for one in found if one.text not in taken)
+  _warn_of_deletion(one.text, noun)
+  return one
+
+
+def _warn_of_deletion(identifier: str, noun: str) -> None:
+  """Random characters may look like what captions are cleaned of."""
+  said = prompts.with_identifier(identifier, noun)
+  read = prompts.clean_caption(said)
+  if identifier not in read:
+    _log.warning(
+      'cleaning deletes %r: of %r the encoder reads %r, so the subject gets no '
+      'word of its own; take identifier.kind=rare, or another identifier.seed',
+      *(identifier, said, read),
+    )
 
 
 def find_identifiers(

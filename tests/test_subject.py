@@ -44,6 +44,25 @@ def test_what_is_kept_counts(warned):
   assert warned([(40, 64)] * 3, 64, crop='pad') == ''
 
 
+def test_an_identifier_that_no_prompt_keeps_is_mentioned(tiny, caplog):
+  config = test_config.get_config()
+  load = lambda: subject.load(config, tiny.tokenizer, (16,))
+  for kind in ('rare', 'word'):
+    config.identifier.kind = kind
+    load()
+    assert caplog.text == ''
+  config.identifier.kind = 'random'
+  [loaded] = load()
+  word = loaded.identifier.text
+  assert f"cleaning deletes '{word}'" in caplog.text
+  assert "reads 'a photo of a dog'" in caplog.text
+  # Not all look like something to delete.
+  caplog.clear()
+  config.identifier.seed = 1
+  [loaded] = load()
+  assert loaded.identifier.text.isascii() and caplog.text == ''
+
+
 def test_toybox_is_known(tiny, caplog):
   config = test_config.get_config()
   subject.load(config, tiny.tokenizer, (16, 4096))
