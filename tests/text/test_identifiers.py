@@ -166,6 +166,23 @@ def test_worse_kinds_are_drawn_without_verification(case):
     assert len(found.ids) > 3
 
 
+def test_cleaning_deletes_most_random_identifiers(toybox):
+  found = identifiers.find(
+    toybox,
+    seed=0,
+    count=1000,
+    id_range=vocabulary.RARE_ID_RANGE,
+    class_noun='dog',
+    kind='random',
+  )
+  # The paper's example is another that IF's encoder never reads.
+  texts = ['xxy5syt00', *(one.text for one in found)]
+  read = [prompts.clean_caption(f'a photo of a {text} dog') for text in texts]
+  assert read[0] == 'a photo of a dog'
+  # docs/tuning.md has this number.
+  assert read[1:].count('a photo of a dog') == 774
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
