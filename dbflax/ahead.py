@@ -56,7 +56,9 @@ def _step_back() -> None:
 
   On a CPU they compute on all of them, and wait for the slowest.
   """
-  if sys.platform == 'linux':  # Elsewhere it would be the whole process.
+  if sys.platform != 'linux':  # There it would be the whole process.
+    return
+  with contextlib.suppress(OSError):  # A container may forbid it.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
