@@ -197,8 +197,8 @@ class Job:
     """`Workdir.step`, and its seconds in times.json if it ran."""
 
     def timed(folder):
-      self.begins(name)
       start = time.monotonic()
+      self.begins(name)
       build(folder)
       seconds = round(time.monotonic() - start, 1)
       times = {**self.work.times(), name: seconds}

@@ -1,10 +1,12 @@
 """Truths of compiling ahead: what, in which order, and that it is of use."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import sys
 import threading
+import time
 import types
 
 import jax
@@ -171,6 +173,16 @@ def test_others_come_first():
   ahead.Ahead(programs, threads=1).reach('prior')
   join()
   assert noted == [19] and mine() == before < 19
+
+
+def test_waiting_for_the_compiler_counts_as_the_step(tmp_path):
+  config = config_of()
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  with contextlib.closing(work):
+    job = job_lib.start(config, work)
+    busy = dataclasses.replace(job, begins=lambda step: time.sleep(0.3))
+    busy.step('stage_1', {}, lambda folder: None)
+    assert work.times()['stage_1'] >= 0.3
 
 
 def test_what_is_done_is_not_compiled(tmp_path):
