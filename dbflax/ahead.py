@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import jax
 
-from dbflax import hosts, methods, sharding, stop
+from dbflax import beside, hosts, methods, sharding, stop
 from dbflax import job as job_lib
 from dbflax.plan import steps
 
@@ -33,7 +33,7 @@ def compiling(job: job_lib.Job) -> Iterator[job_lib.Job]:
   Nor on one core, where nothing is gained. Of several hosts each compiles when
   it gets there, so that they keep in step.
   """
-  threads = min(_cores() // 2, _MOST)
+  threads = min(beside.cores() // 2, _MOST)
   if not threads or hosts.count() > 1 or jax.default_backend() == 'gpu':
     yield job
     return
@@ -42,13 +42,6 @@ def compiling(job: job_lib.Job) -> Iterator[job_lib.Job]:
     yield dataclasses.replace(job, begins=ahead.reach)
   finally:
     ahead.close()
-
-
-def _cores() -> int:
-  """Of those of the machine, those that this process may use."""
-  if hasattr(os, 'sched_getaffinity'):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
 
 
 def _step_back() -> None:

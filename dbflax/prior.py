@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from dbflax import bars, errors, hosts, rng
+from dbflax import bars, beside, errors, hosts, rng
 from dbflax.data import images
 
 _log = logging.getLogger(__name__)
@@ -51,14 +51,16 @@ def draw(
   root = jax.random.key(seed)
   texts = np.broadcast_to(text, (batch, *text.shape))
   done = count - len(missing)
+  chunks = [missing[n : n + batch] for n in range(0, len(missing), batch)]
   with bars.bar('class images', count, 'image', done) as bar:
-    for start in range(0, len(missing), batch):
-      chunk = missing[start : start + batch]
+
+    def begin(chunk):
       # The last batch is filled up, so that there is one compiled shape.
-      full = np.resize(np.array(chunk), batch)
-      keys = rng.keys(root, stream, full)
-      with bars.compiling(bar, now=start == 0):
-        drawn = sampler(params, texts, null_text, keys)
+      keys = rng.keys(root, stream, np.resize(np.array(chunk), batch))
+      with bars.compiling(bar, now=chunk is chunks[0]):
+        return chunk, sampler(params, texts, null_text, keys)
+
+    for chunk, drawn in beside.each(begin, chunks):
       for n, image in hosts.own_rows(drawn):
         if n < len(chunk):
           images.save_png(path(folder, chunk[n]), images.to_uint8(image))

@@ -1,15 +1,16 @@
 """Draw prompts through all the stages, and write every stage's images."""
 
+import functools
 import itertools
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from dbflax import bars, disk, hosts, rng
+from dbflax import bars, beside, disk, hosts, rng
 from dbflax.data import images
 
 # Characters of a prompt in a file's name.
@@ -45,24 +46,35 @@ def draw(
   root = jax.random.key(seed)
   low = None
   for name, sampler in samplers.items():
-    params = load_params(name)
-    out = []
+    run = functools.partial(sampler, load_params(name))
+    whole = []
     with bars.bar(f'samples {name}', len(text), 'image') as bar:
-      for start in range(0, len(text), batch):
-        # The last batch is filled up, so that there is one compiled shape.
-        end = min(start + batch, len(text))
-        index = np.resize(np.arange(start, end), batch)
-        lower = () if low is None else (low[index],)
-        keys = rng.keys(root, 'sample', index)
-        with bars.compiling(bar, now=start == 0):
-          drawn = sampler(params, text[index], null_text, keys, *lower)
-        out.append(hosts.whole(drawn)[: end - start])
-        bar.update(end - start)
+      for index, drawn in _batches(bar, run, text, null_text, low, root, batch):
+        whole.append(hosts.whole(drawn)[: len(index)])
+        bar.update(len(index))
         for n, image in hosts.own_rows(drawn):
-          if start + n < end:
-            file = folder / name / files[start + n]
+          if n < len(index):
+            file = folder / name / files[index[n]]
             images.save_png(file, images.to_uint8(image))
-    low = np.concatenate(out)
+    low = np.concatenate(whole)
+
+
+def _batches(
+  bar, run, text, null_text, low, root, batch: int
+) -> Iterator[tuple[np.ndarray, jax.Array]]:
+  """(numbers of images, what is drawn of them and is filled up to a batch)."""
+  numbers = np.arange(len(text))
+  parts = [numbers[n : n + batch] for n in numbers[::batch]]
+
+  def begin(index):
+    # The last batch is filled up, so that there is one compiled shape.
+    full = np.resize(index, batch)
+    lower = () if low is None else (low[full],)
+    keys = rng.keys(root, 'sample', full)
+    with bars.compiling(bar, now=index is parts[0]):
+      return index, run(text[full], null_text, keys, *lower)
+
+  return beside.each(begin, parts)
 
 
 def file_names(prompts: Sequence[str], images_per_prompt: int) -> list[str]:

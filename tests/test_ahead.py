@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from configs import test as test_config
-from dbflax import ahead, hosts, pipeline, workdir
+from dbflax import ahead, beside, hosts, pipeline, workdir
 from dbflax import job as job_lib
 from tests import simple_run
 
@@ -208,7 +208,7 @@ def test_what_is_done_is_not_compiled(tmp_path):
   ],
 )
 def test_where_it_pays(monkeypatch, cores, count, platform, threads):
-  monkeypatch.setattr(ahead, '_cores', lambda: cores)
+  monkeypatch.setattr(beside, 'cores', lambda: cores)
   monkeypatch.setattr(hosts, 'count', lambda: count)
   monkeypatch.setattr(jax, 'default_backend', lambda: platform)
   nothing = types.SimpleNamespace(reach=lambda step: None, close=lambda: None)

@@ -15,7 +15,7 @@ LAYERS = (
   (
     *('__init__', '*.__init__', 'errors', 'rng', 'hosts', 'stop', 'disk'),
     'allocator',
-    'bars',
+    *('bars', 'beside'),
   ),
   (
     *(

@@ -21,7 +21,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from dbflax import cascade, rng, sharding
+from dbflax import beside, cascade, rng, sharding
 from dbflax.diffusion import loss as loss_lib
 from dbflax.diffusion import process
 from dbflax.train import adapt
@@ -307,7 +307,8 @@ def make_prior_preservation_step(
   """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
   `prior_weight` is λ, a float32 scalar. The class images' gradient is a
-  sharded step of its own: it costs time, but no activation memory.
+  sharded step of its own: it costs time, but no activation memory; on a CPU of
+  more than one core, which takes both gradients at once, memory more than time.
   """
   programs = compile_programs(
     stage,
@@ -323,7 +324,7 @@ def make_prior_preservation_step(
   def update(state, batch, prior_batch, prior_weight, null_text, root):
     half = functools.partial(_half, programs, stage, state, null_text, root)
     grads, metrics = half('instance', batch)
-    prior_grads, prior_metrics = half('prior', prior_batch)
+    prior_grads, prior_metrics = beside.call(half, 'prior', prior_batch)
     grads = programs.combine(grads, prior_grads, prior_weight)
     state, norm = programs.apply(state, grads)
     return state, {**metrics, **prior_metrics, 'grad_norm': norm}
