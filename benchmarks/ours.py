@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import spec as spec_lib
-from dbflax import allocator, cascade, pretrained, rng, sharding
+from dbflax import allocator, beside, cascade, pretrained, rng, sharding
 from dbflax.plan import flops
 from dbflax.text import embed, t5
 from dbflax.train import optimizer
@@ -103,9 +103,12 @@ def _draw(spec, inputs) -> spec_lib.Work:
       low = (call(),)
       yield call, low[0]
 
+  def draw(_):
+    *_, (_, images) = draws()
+    return images
+
   def run(calls):
-    for _ in range(calls):
-      *_, (_, images) = draws()
+    for images in beside.each(draw, range(calls)):
       images = np.asarray(images)
     return images
 
