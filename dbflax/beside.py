@@ -1,8 +1,8 @@
 """Two programs at once on one CPU.
 
-What one thread gives a CPU runs in order; what another gives it runs beside. In
-a program of a small network cores wait for each other more than they compute:
-two at once, on two cores, take little longer than one.
+What one thread gives a CPU runs in order; what another gives it runs beside. A
+small network's program gains little from a second core: two at once, on two
+cores, take less time than one after the other (docs/speed.md).
 """
 
 import collections
