@@ -21,6 +21,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   # Folder of XLA's persistent compilation cache: 'user' is
   # ~/.cache/dbflax/xla, '' is none.
   config.compilation_cache = 'user'
+  # Later steps are compiled while others are at work (docs/speed.md); on a CPU,
+  # by a process that takes memory of its own.
+  config.compile_ahead = True
 
   config.cascade = _cascade()
   config.subject = _subject()

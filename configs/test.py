@@ -28,6 +28,8 @@ def shrink(config) -> None:
   config.cascade.path = str(
     pathlib.Path(dbflax.__file__).parent / 'assets' / 'tiny'
   )
+  # Another process starts in the time that its programs take.
+  config.compile_ahead = False
   config.prior.count = 4
   config.prior.batch = 2
   config.prior.steps = 2

@@ -7,7 +7,6 @@ meanwhile, and a CPU's second core has little to do.
 
 import contextlib
 import dataclasses
-import logging
 import os
 import sys
 import threading
@@ -15,11 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import jax
 
-from dbflax import beside, hosts, methods, sharding, stop
+from dbflax import beside, compiler, hosts, methods, stop
 from dbflax import job as job_lib
 from dbflax.plan import steps
 
-_log = logging.getLogger(__name__)
 # At once: those of two stages. Each takes a processor, and memory of the host.
 _MOST = 2
 _NICE = 19  # the least urgent
@@ -27,42 +25,48 @@ _NICE = 19  # the least urgent
 
 @contextlib.contextmanager
 def compiling(job: job_lib.Job) -> Iterator[job_lib.Job]:
-  """The job, whose steps are compiled from when the first of them begins.
+  """The job, whose steps are compiled while others are at work.
 
-  Not on a GPU: its compiler tries kernels out, on the device that is at work.
-  Nor on one core, where nothing is gained. Of several hosts each compiles when
-  it gets there, so that they keep in step.
+  On a TPU in threads, since no other process may have it; on a CPU in another
+  process, if JAX has a folder that its programs can come by. Not on a GPU: its
+  compiler tries kernels out, on the device that is at work. Nor on one core,
+  where nothing is gained. Of several hosts each compiles when it gets there, so
+  that they keep in step.
   """
-  threads = min(beside.cores() // 2, _MOST)
-  if not threads or hosts.count() > 1 or jax.default_backend() == 'gpu':
+  ahead = _compiler(job)
+  if ahead is None:
     yield job
     return
-  ahead = Ahead(lambda: _programs(job), threads)
-  try:
+  with contextlib.closing(ahead):
     yield dataclasses.replace(job, begins=ahead.reach)
-  finally:
-    ahead.close()
+
+
+def _compiler(job: job_lib.Job) -> 'Ahead | compiler.Compiler | None':
+  platform, cores = jax.default_backend(), beside.cores()
+  if not job.config.compile_ahead or hosts.count() > 1 or cores < 2:
+    return None
+  config, names = job.config, _names(job)
+  if platform == 'tpu':
+    programs = lambda: compiler.programs(config, job.model, job.mesh, names)
+    return Ahead(programs, min(cores // 2, _MOST))
+  if platform == 'cpu' and (folder := jax.config.jax_compilation_cache_dir):
+    return compiler.Compiler(config, names, folder)
+  return None
+
+
+def _names(job: job_lib.Job) -> list[str]:
+  """Of steps that are not trained yet, and their previews."""
+  left = methods.trained(job.config)
+  left = [name for name in left if not job.work.is_done(name)]
+  return [part for name in left for part in (name, name + steps.PREVIEWS)]
 
 
 def _step_back() -> None:
-  """Has this thread work when others leave a core to it.
-
-  On a CPU they compute on all of them, and wait for the slowest.
-  """
+  """Has this thread work when the run leaves a core to it."""
   if sys.platform != 'linux':  # There it would be the whole process.
     return
   with contextlib.suppress(OSError):  # A container may forbid it.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-def _programs(job: job_lib.Job) -> Iterator[tuple[str, steps.Program]]:
-  """(step, program) of all that is not trained yet, in the run's order."""
-  flat = sharding.make_mesh(data=1, fsdp=jax.device_count())
-  trained = methods.trained(job.config)
-  for step in steps.of_run(job.config, job.model, job.mesh, flat):
-    name = step.name.removesuffix(steps.PREVIEWS)
-    if name in trained and not job.work.is_done(name):
-      yield from ((step.name, program) for program in step.programs)
 
 
 class Ahead:
@@ -102,14 +106,9 @@ class Ahead:
   def _work(self) -> None:
     _step_back()
     while (found := self._take()) is not None:
-      step, program = found
-      try:
-        program.traced.lower().compile()
-      except Exception as error:
-        # The step itself will meet it, and fail.
-        _log.warning('%s: %s does not compile: %s', step, program.name, error)
+      compiler.compile_one(*found)
       with self._changed:
-        self._at_work.remove(step)
+        self._at_work.remove(found[0])
         self._changed.notify_all()
 
   def _take(self) -> tuple[str, steps.Program] | None:

@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from configs import test as test_config
-from dbflax import ahead, beside, hosts, pipeline, workdir
+from dbflax import ahead, beside, compiler, hosts, pipeline, workdir
 from dbflax import job as job_lib
 from tests import simple_run
 
@@ -154,8 +154,11 @@ def test_a_run_compiles_nothing_again(tmp_path, changes):
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
   with simple_run.in_this_process(), contextlib.closing(work):
     with heard() as first:
-      for _, program in ahead._programs(job_lib.start(config, work)):
-        program.traced.lower().compile()
+      job = job_lib.start(config, work)
+      for found in compiler.programs(
+        config, job.model, job.mesh, ahead._names(job)
+      ):
+        compiler.compile_one(*found)
     with heard() as then:
       pipeline.train(config, work)
   big = {f'jit({name})' for name in ('gradient', 'combine', 'apply', 'update')}
@@ -190,32 +193,64 @@ def test_what_is_done_is_not_compiled(tmp_path):
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
   with contextlib.closing(work):
     job = job_lib.start(config, work)
-    steps = lambda: {step for step, _ in ahead._programs(job)}
-    both = {'stage_1', 'stage_1 previews', 'stage_2', 'stage_2 previews'}
-    assert steps() == both
+    second = ['stage_2', 'stage_2 previews']
+    assert ahead._names(job) == ['stage_1', 'stage_1 previews', *second]
     work.step('stage_1', {}, lambda folder: None)
-    assert steps() == {'stage_2', 'stage_2 previews'}
+    assert ahead._names(job) == second
+
+
+@pytest.fixture
+def machine(monkeypatch):
+  """machine(platform, cores, hosts) is pretended; JAX has a folder."""
+
+  def pretend(platform, cores=96, count=1):
+    monkeypatch.setattr(beside, 'cores', lambda: cores)
+    monkeypatch.setattr(hosts, 'count', lambda: count)
+    monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+
+  before = jax.config.jax_compilation_cache_dir
+  jax.config.update('jax_compilation_cache_dir', '/tmp/none')
+  yield pretend
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
+def job_of(tmp_path, **changes):
+  config = config_of(compile_ahead=True, **changes)
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  return job_lib.Job(config, work, *[None] * 4)
+
+
+def test_threads_compile_for_a_tpu_and_a_process_for_a_cpu(tmp_path, machine):
+  job = job_of(tmp_path)
+  machine('tpu')
+  with ahead.compiling(job) as busy:
+    assert isinstance(busy.begins.__self__, ahead.Ahead)
+  machine('cpu', cores=2)
+  with ahead.compiling(job) as busy:
+    assert isinstance(busy.begins.__self__, compiler.Compiler)
 
 
 @pytest.mark.parametrize(
-  'cores,count,platform,threads',
-  [
-    (1, 1, 'cpu', 0),
-    (2, 1, 'cpu', 1),
-    (96, 1, 'tpu', 2),
-    (96, 2, 'tpu', 0),
-    (96, 1, 'gpu', 0),
-  ],
+  'machine_is', [('gpu',), ('cpu', 1), ('tpu', 1), ('tpu', 96, 2)], ids=str
 )
-def test_where_it_pays(monkeypatch, cores, count, platform, threads):
-  monkeypatch.setattr(beside, 'cores', lambda: cores)
-  monkeypatch.setattr(hosts, 'count', lambda: count)
-  monkeypatch.setattr(jax, 'default_backend', lambda: platform)
-  nothing = types.SimpleNamespace(reach=lambda step: None, close=lambda: None)
-  made = []
-  begin = lambda programs, count: made.append(count) or nothing
-  monkeypatch.setattr(ahead, 'Ahead', begin)
-  job = job_lib.Job(*[None] * 6)
+def test_where_it_would_be_in_the_way(tmp_path, machine, machine_is):
+  job = job_of(tmp_path)
+  machine(*machine_is)
   with ahead.compiling(job) as busy:
-    assert (busy.begins is nothing.reach) == bool(threads)
-  assert made == [threads] * bool(threads)
+    assert busy is job
+
+
+def test_a_cpu_needs_a_folder_of_programs(tmp_path, machine):
+  machine('cpu')
+  jax.config.update('jax_compilation_cache_dir', None)
+  job = job_of(tmp_path)
+  with ahead.compiling(job) as busy:
+    assert busy is job
+
+
+def test_it_can_be_left(tmp_path, machine):
+  machine('cpu')
+  job = job_of(tmp_path)
+  off = dataclasses.replace(job, config=config_of(compile_ahead=False))
+  with ahead.compiling(off) as busy:
+    assert busy is off

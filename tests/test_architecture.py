@@ -43,7 +43,7 @@ LAYERS = (
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
     *('export', 'scores', 'nouns', 'preview', 'invert', 'picture', 'subject'),
-    *('draw', 'serve.*', 'ahead', 'tune'),
+    *('draw', 'serve.*', 'ahead', 'compiler', 'tune'),
   ),
   ('pipeline',),
   ('study.*',),

@@ -1,0 +1,153 @@
+"""A process that compiles what a run on a CPU is going to need.
+
+A process that compiles trains at half its speed meanwhile (docs/speed.md), so
+another one does it. What that makes comes to the run by way of JAX's folder of
+compiled programs.
+
+  python -m dbflax.compiler < request     (`Compiler` makes it)
+
+A pickled (config, names of steps, folder) comes in; the names go out, one a
+line, each when all of its step is compiled.
+"""
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import jax
+
+from dbflax import beside, cascade, sharding
+from dbflax import job as job_lib
+from dbflax.plan import steps
+
+_log = logging.getLogger(__name__)
+_COMMAND = (sys.executable, '-m', 'dbflax.compiler')
+# Of `jax.monitoring`: a program was compiled, and written to the folder.
+_COMPILED = '/jax/compilation_cache/cache_misses'
+# At once, if there are cores for it: each takes memory of the host.
+_MOST = 2
+_NICE = 10  # of 19: what else runs here must not stop it altogether
+
+
+class Compiler:
+  """Has steps compiled in their order, each whole, from when it pays.
+
+  That is when the run had to compile something itself: where all is in JAX's
+  folder, nothing is begun.
+  """
+
+  def __init__(self, config, names: Sequence[str], folder: str):
+    """`names`: of steps, as in `plan.steps`; `folder`: of compiled programs."""
+    self._config, self._names, self._folder = config, list(names), folder
+    self._process: subprocess.Popen | None = None
+    self._lock = threading.Lock()
+    jax.monitoring.register_event_listener(self._hear)
+
+  def reach(self, step: str) -> None:
+    """A step begins: if it is the process's to compile, it is waited for."""
+    with self._lock:
+      if self._process is None and step in self._names:
+        self._names.remove(step)
+    while step in self._names:
+      if not (line := self._process.stdout.readline()):
+        self._names = []
+        _log.warning(
+          'the process that compiles ended with exit code %s; steps compile '
+          'when they begin',
+          self._process.wait(),
+        )
+      else:
+        self._names.remove(line.decode().strip())
+
+  def close(self) -> None:
+    """Ends the process, whatever it is at."""
+    jax.monitoring.unregister_event_listener(self._hear)
+    with self._lock:
+      self._names = []
+      if self._process is not None:
+        self._process.kill()
+        self._process.communicate()
+
+  def _hear(self, event: str, **_) -> None:
+    """Is called by JAX, in the midst of what it does."""
+    if event != _COMPILED:
+      return
+    with self._lock:
+      if self._process is None and self._names:
+        try:
+          self._start()
+        except OSError as error:
+          self._names = []
+          _log.warning('nothing is compiled ahead: %s', error)
+
+  def _start(self) -> None:
+    """In a group of its own, which Ctrl-C is not for, of the same session.
+
+    Linux shares cores among sessions alike, however urgent (man 7 sched).
+    """
+    self._process = subprocess.Popen(
+      _COMMAND,
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      process_group=0,
+    )
+    request = self._config, self._names, self._folder
+    with contextlib.suppress(BrokenPipeError):  # `reach` sees that it ended.
+      self._process.stdin.write(pickle.dumps(request))
+      self._process.stdin.flush()
+
+
+def programs(
+  config, model: cascade.Cascade, mesh, names: Sequence[str]
+) -> Iterator[tuple[str, steps.Program]]:
+  """(step, program) of all that the named steps run, in the run's order."""
+  flat = sharding.make_mesh(data=1, fsdp=jax.device_count())
+  for step in steps.of_run(config, model, mesh, flat):
+    if step.name in names:
+      yield from ((step.name, program) for program in step.programs)
+
+
+def compile_one(step: str, program: steps.Program) -> None:
+  """Compiles a program, for JAX to find; says so where that fails."""
+  try:
+    program.traced.lower().compile()
+  except Exception as error:
+    # The step itself will meet it, and fail.
+    _log.warning('%s: %s does not compile: %s', step, program.name, error)
+
+
+def main() -> None:
+  os.nice(_NICE)
+  config, names, folder = pickle.load(sys.stdin.buffer)
+  threading.Thread(target=_end_with_the_run, daemon=True).start()
+  jax.config.update('jax_compilation_cache_dir', folder)
+  # All of them: what takes no time here may take some in the run.
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  model = job_lib.open_cascade(config, config.cascade.stages)
+  mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+  begun = {name: [] for name in names}
+  with concurrent.futures.ThreadPoolExecutor(
+    min(beside.cores(), _MOST)
+  ) as pool:
+    for step, program in programs(config, model, mesh, names):
+      begun[step].append(pool.submit(compile_one, step, program))
+    for step, compiled in begun.items():
+      concurrent.futures.wait(compiled)
+      print(step, flush=True)
+
+
+def _end_with_the_run() -> NoReturn:
+  """The run holds the standard input open, until it ends in any way."""
+  sys.stdin.buffer.read()
+  os._exit(1)
+
+
+if __name__ == '__main__':
+  main()
