@@ -25,5 +25,7 @@ def get_config():
     expect=(
       ('subject_fidelity', 'rare', '>', 'word'),
       ('subject_fidelity', 'rare', '>', 'random'),
+      ('subject_fidelity', 'another rare', '>', 'another word'),
+      ('subject_fidelity', 'another rare', '>', 'another random'),
     ),
   )
