@@ -143,35 +143,41 @@ def test_it_ends_with_the_run(tmp_path):
   assert process.wait(60) == 1
 
 
-def test_a_run_finds_what_it_compiled(tmp_path):
-  """Programs are named, in JAX's folder, by hashes of all that they are of."""
-  config = config_of()
-  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
-  folder = tmp_path / 'xla'
+@pytest.fixture
+def folder(tmp_path):
+  """JAX's folder of programs, for all of them, however fast they compile."""
   settings = {
-    'jax_compilation_cache_dir': str(folder),
+    'jax_compilation_cache_dir': str(tmp_path / 'xla'),
     'jax_persistent_cache_min_compile_time_secs': 0,
   }
   before = {name: getattr(jax.config, name) for name in settings}
-  steps = ['stage_1', 'stage_1 previews']
+  for name, value in settings.items():
+    jax.config.update(name, value)
+  yield tmp_path / 'xla'
+  for name, value in before.items():
+    jax.config.update(name, value)
+
+
+def test_a_run_finds_what_it_compiled(tmp_path, folder):
+  """Programs are named, in JAX's folder, by hashes of all that they are of."""
+  config, heard = config_of(), []
+  programs = lambda: {path.name for path in folder.glob('*-cache')}
+  hear = lambda event, **_: heard.append(event)
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
   with contextlib.closing(work):
-    for name, value in settings.items():
-      jax.config.update(name, value)
-    try:
-      job = job_lib.start(config, work)
-      assert ahead._names(job) == steps
-      made = compiler.Compiler(config, steps, str(folder))
+    steps = ahead._names(job_lib.start(config, work))
+    with contextlib.closing(
+      compiler.Compiler(config, steps, str(folder))
+    ) as made:
       compiled_here()
-      made.reach('stage_1 previews')
-      compiled = {path.name for path in folder.glob('*-cache')}
-      made.close()
-      pipeline.train(config, work)
-    finally:
-      for name, value in before.items():
-        jax.config.update(name, value)
-  later = {path.name for path in folder.glob('*-cache')} - compiled
+      made.reach(steps[-1])
+    compiled = programs()
+    jax.monitoring.register_event_listener(hear)
+    pipeline.train(config, work)
+    jax.monitoring.unregister_event_listener(hear)
   count = lambda names, kind: sum(n.startswith(f'jit_{kind}-') for n in names)
   for kind in ('gradient', 'combine', 'apply', 'draw'):
     assert count(compiled, kind)
-    # Class images have a sampler of their own.
-    assert count(later, kind) <= (kind == 'draw')
+    # Class images have a sampler of their own, which the run compiles.
+    assert count(programs() - compiled, kind) == (kind == 'draw')
+  assert compiler._COMPILED in heard
