@@ -55,6 +55,8 @@ class Compiler:
     with self._lock:
       if self._process is None and step in self._names:
         self._names.remove(step)
+    if step in self._names:
+      _log.info('%s: compiling', step)
     while step in self._names:
       if not (line := self._process.stdout.readline()):
         self._names = []
@@ -63,8 +65,9 @@ class Compiler:
           'when they begin',
           self._process.wait(),
         )
-      else:
-        self._names.remove(line.decode().strip())
+      # Libraries may say something there, too.
+      if (done := line.decode().strip()) in self._names:
+        self._names.remove(done)
 
   def close(self) -> None:
     """Ends the process, whatever it is at."""

@@ -26,6 +26,7 @@ for name in names:
   open(config / name.replace(' ', '_'), 'w').close()
   while not (config / ('go_' + name.replace(' ', '_'))).exists():
     time.sleep(0.01)
+  print('a library says this')
   print(name, flush=True)
 sys.stdin.buffer.read()
 """
