@@ -18,8 +18,6 @@ from dbflax import beside, compiler, hosts, methods, stop
 from dbflax import job as job_lib
 from dbflax.plan import steps
 
-# At once: those of two stages. Each takes a processor, and memory of the host.
-_MOST = 2
 _NICE = 19  # the least urgent
 
 
@@ -48,7 +46,7 @@ def _compiler(job: job_lib.Job) -> 'Ahead | compiler.Compiler | None':
   config, names = job.config, _names(job)
   if platform == 'tpu':
     programs = lambda: compiler.programs(config, job.model, job.mesh, names)
-    return Ahead(programs, min(cores // 2, _MOST))
+    return Ahead(programs, min(cores // 2, compiler.MOST))
   if platform == 'cpu' and (folder := jax.config.jax_compilation_cache_dir):
     return compiler.Compiler(config, names, folder)
   return None

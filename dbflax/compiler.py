@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 _COMMAND = (sys.executable, '-m', 'dbflax.compiler')
 # Of `jax.monitoring`: a program was compiled, and written to the folder.
 _COMPILED = '/jax/compilation_cache/cache_misses'
-# At once, if there are cores for it: each takes memory of the host.
-_MOST = 2
+# At once: those of two stages. Each takes a processor, and memory of the host.
+MOST = 2
 _NICE = 10  # of 19: what else runs here must not stop it altogether
 
 
@@ -136,9 +136,7 @@ def main() -> None:
   model = job_lib.open_cascade(config, config.cascade.stages)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   begun = {name: [] for name in names}
-  with concurrent.futures.ThreadPoolExecutor(
-    min(beside.cores(), _MOST)
-  ) as pool:
+  with concurrent.futures.ThreadPoolExecutor(min(beside.cores(), MOST)) as pool:
     for step, program in programs(config, model, mesh, names):
       begun[step].append(pool.submit(compile_one, step, program))
     for step, compiled in begun.items():
@@ -148,7 +146,9 @@ def main() -> None:
 
 def _end_with_the_run() -> NoReturn:
   """The run holds the standard input open, until it ends in any way."""
-  sys.stdin.buffer.read()
+  # Python could not end while its own file is being read.
+  while os.read(sys.stdin.fileno(), 1):
+    pass
   os._exit(1)
 
 

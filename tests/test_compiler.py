@@ -137,6 +137,16 @@ def config_of():
   return config
 
 
+def test_it_ends_by_itself_while_the_run_goes_on(tmp_path):
+  with subprocess.Popen(
+    compiler._COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+  ) as process:
+    process.stdin.write(pickle.dumps((config_of(), ['none'], str(tmp_path))))
+    process.stdin.flush()
+    assert process.stdout.readlines() == [b'none\n']
+    assert process.wait(60) == 0
+
+
 def test_it_ends_with_the_run(tmp_path):
   process = subprocess.Popen(compiler._COMMAND, stdin=subprocess.PIPE)
   process.stdin.write(pickle.dumps((config_of(), ['stage_1'], str(tmp_path))))
