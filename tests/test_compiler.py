@@ -175,6 +175,7 @@ def test_a_run_finds_what_it_compiled(tmp_path, folder):
   programs = lambda: {path.name for path in folder.glob('*-cache')}
   hear = lambda event, **_: heard.append(event)
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  jax.clear_caches()  # What other tests of this process have compiled.
   with contextlib.closing(work):
     steps = ahead._names(job_lib.start(config, work))
     with contextlib.closing(
