@@ -11,6 +11,7 @@ import time
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from configs import test as test_config
 from dbflax import ahead, compiler, pipeline, workdir
@@ -164,9 +165,11 @@ def folder(tmp_path):
   before = {name: getattr(jax.config, name) for name in settings}
   for name, value in settings.items():
     jax.config.update(name, value)
+  compilation_cache.reset_cache()  # JAX would keep to the one that it has.
   yield tmp_path / 'xla'
   for name, value in before.items():
     jax.config.update(name, value)
+  compilation_cache.reset_cache()
 
 
 def test_a_run_finds_what_it_compiled(tmp_path, folder):
