@@ -42,6 +42,7 @@ def estimate(values: dict, sign: str = '') -> str:
 @pytest.mark.parametrize(
   ('doc', 'study', 'more'),
   [
+    ('docs/tuning.md', 'prior_weight', ('PRES',)),
     ('docs/tuning.md', 'identifier', ('PRES',)),
     ('docs/tuning.md', 'class_noun', ()),
     ('docs/tuning.md', 'steps', ('PRES', 'nearest_photo')),
