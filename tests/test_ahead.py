@@ -220,11 +220,16 @@ def job_of(tmp_path, **changes):
   return job_lib.Job(config, work, *[None] * 4)
 
 
-def test_threads_compile_for_a_tpu_and_a_process_for_a_cpu(tmp_path, machine):
-  job = job_of(tmp_path)
-  machine('tpu')
-  with ahead.compiling(job) as busy:
+@pytest.mark.parametrize('cores,threads', [(2, 1), (96, 2)])
+def test_threads_compile_for_a_tpu(tmp_path, machine, cores, threads):
+  machine('tpu', cores)
+  with ahead.compiling(job_of(tmp_path)) as busy:
     assert isinstance(busy.begins.__self__, ahead.Ahead)
+    assert busy.begins.__self__._threads == threads
+
+
+def test_a_process_compiles_for_a_cpu(tmp_path, machine):
+  job = job_of(tmp_path)
   machine('cpu', cores=2)
   with ahead.compiling(job) as busy:
     assert isinstance(busy.begins.__self__, compiler.Compiler)

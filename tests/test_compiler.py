@@ -17,7 +17,7 @@ from configs import test as test_config
 from dbflax import ahead, compiler, pipeline, workdir
 from dbflax import job as job_lib
 
-# Reads the request, and then says each step, a line of its own input at a time.
+# Reads the request, and then says each step as soon as a file lets it go.
 ECHO = """
 import pickle, sys, time
 config, names, _ = pickle.load(sys.stdin.buffer)
@@ -172,11 +172,20 @@ def folder(tmp_path):
   compilation_cache.reset_cache()
 
 
-def test_a_run_finds_what_it_compiled(tmp_path, folder):
+@pytest.fixture
+def heard():
+  """What JAX tells of, event by event."""
+  events = []
+  hear = lambda event, **_: events.append(event)
+  jax.monitoring.register_event_listener(hear)
+  yield events
+  jax.monitoring.unregister_event_listener(hear)
+
+
+def test_a_run_finds_what_it_compiled(tmp_path, folder, heard):
   """Programs are named, in JAX's folder, by hashes of all that they are of."""
-  config, heard = config_of(), []
+  config = config_of()
   programs = lambda: {path.name for path in folder.glob('*-cache')}
-  hear = lambda event, **_: heard.append(event)
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
   jax.clear_caches()  # What other tests of this process have compiled.
   with contextlib.closing(work):
@@ -187,9 +196,8 @@ def test_a_run_finds_what_it_compiled(tmp_path, folder):
       compiled_here()
       made.reach(steps[-1])
     compiled = programs()
-    jax.monitoring.register_event_listener(hear)
+    heard.clear()
     pipeline.train(config, work)
-    jax.monitoring.unregister_event_listener(hear)
   count = lambda names, kind: sum(n.startswith(f'jit_{kind}-') for n in names)
   for kind in ('gradient', 'combine', 'apply', 'draw'):
     assert count(compiled, kind)
