@@ -117,6 +117,8 @@ def _identifier() -> ml_collections.ConfigDict:
   identifier.num_tokens = (1,)
   # Which identifier the lookup finds first.
   identifier.seed = 0
+  # How many --mode=identifier compares by the base's response; 0 lists ten.
+  identifier.compare = 0
   return identifier
 
 

@@ -41,7 +41,8 @@ Options:
                             be gs://bucket/folder (docs/running.md)
   --mode=MODE               part of the job:
       run         all of it (the default)
-      identifier  only print identifier candidates with their token ids
+      identifier  only print identifier candidates with their token ids, and
+                  with --config.identifier.compare=40 which is learnt best
       prior       up to the class images
       train       up to the fine-tuned stages, or learned vectors
       sample      up to the samples

@@ -11,6 +11,7 @@ import functools
 import logging
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from dbflax import (
   invert,
   methods,
   pretrained,
+  response,
   scores,
   tune,
 )
@@ -38,7 +40,7 @@ from dbflax import subject as subject_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
 from dbflax.plan import planner, table
-from dbflax.text import prompts
+from dbflax.text import identifiers, prompts
 from dbflax.train import measure, tracking
 from dbflax.train import pretrain as pretrain_lib
 from dbflax.weights import vectors
@@ -61,13 +63,36 @@ def run(config, work: workdir_lib.Workdir) -> None:
 
 
 def identifier(config, work: workdir_lib.Workdir) -> None:
-  """Prints candidates for the identifier with their ids; writes nothing."""
-  del work
+  """Prints candidates for the identifier with their ids.
+
+  It writes nothing; or, if it compares them, the embeddings of their prompts.
+  """
   tokenizer = job_lib.open_cascade(config, stages=()).tokenizer
-  noun = config.subject.class_noun
-  for found in subject_lib.find_identifiers(config, tokenizer, 10, noun):
-    pieces = ' '.join(tokenizer.piece(i) for i in found.ids)
-    print(f'{found.text:12s} ids {list(found.ids)}  pieces {pieces}')
+  compared, noun = config.identifier.compare, config.subject.class_noun
+  found = subject_lib.find_identifiers(config, tokenizer, compared or 10, noun)
+  told = [''] * len(found)
+  if compared:
+    found, told = _by_response(config, work, found)
+  for one, more in zip(found, told, strict=True):
+    pieces = ' '.join(tokenizer.piece(i) for i in one.ids)
+    print(f'{one.text:12s} {more}ids {list(one.ids)}  pieces {pieces}')
+
+
+def _by_response(
+  config, work: workdir_lib.Workdir, found: Sequence[identifiers.Identifier]
+) -> tuple[list[identifiers.Identifier], list[str]]:
+  """The run's own identifier and others, the base's strongest response first.
+
+  Returns:
+    (identifiers, what is to be said of each).
+  """
+  job = job_lib.start(config, work)
+  # No more: what config.json says is a run's.
+  work.claim()
+  each = {one.text: one for one in (job.identifier, *found)}.values()
+  responses = response.of_identifiers(job, each)
+  order = sorted(zip(responses, each, strict=True), reverse=True)
+  return [one for _, one in order], [f'response {r:.5f}  ' for r, _ in order]
 
 
 def prior(config, work: workdir_lib.Workdir) -> None:

@@ -108,6 +108,7 @@ RULES = (
     lambda value: len(value) > 0 and all(1 <= count <= 3 for count in value),
     'a tuple of counts from 1 to 3, such as (1,)',
   ),
+  Rule('identifier.compare', _at_least(0), '0 (lists ten) or a number'),
   Rule('text.max_length', _at_least(2), 'at least 2 tokens'),
   Rule('prior.weight', _at_least(0), '0 (no prior loss) or more'),
   # Not of the subject's photos, where 0 is all.

@@ -43,6 +43,7 @@ LAYERS = (
   (
     *('train.*', 'prior', 'sample', 'plan.*', 'report', 'job', 'inputs'),
     *('export', 'scores', 'nouns', 'preview', 'invert', 'picture', 'subject'),
+    'response',
     *('draw', 'serve.*', 'ahead', 'compiler', 'tune'),
   ),
   ('pipeline',),
