@@ -85,7 +85,16 @@ def _by_response(
 
   Returns:
     (identifiers, what is to be said of each).
+
+  Raises:
+    UserError: the method learns what its word means.
   """
+  if config.method != methods.DREAMBOOTH:
+    raise errors.UserError(
+      f'--config.identifier.compare={config.identifier.compare} is not for '
+      f"method='{config.method}', which learns what its word is to the base; "
+      'give 0'
+    )
   job = job_lib.start(config, work)
   # No more: what config.json says is a run's.
   work.claim()

@@ -399,6 +399,13 @@ def test_identifier_mode_prints_candidates(tmp_path, capsys, kind):
   assert not (tmp_path / 'a').exists()
 
 
+def test_identifiers_of_textual_inversion_are_not_compared(tmp_path, capsys):
+  options = ('identifier.compare=3', 'method=textual_inversion')
+  assert call('identifier', tmp_path / 'a', *options) == 2
+  assert "compare=3 is not for method='textual" in capsys.readouterr().err
+  assert not (tmp_path / 'a').exists()
+
+
 def test_identifiers_are_compared_by_what_the_base_answers(
   tmp_path, capsys, monkeypatch
 ):
@@ -430,6 +437,7 @@ def test_identifiers_are_compared_by_what_the_base_answers(
     ('prior.steps=2000', ('2000 steps', 'take fewer')),
     ('stage_2.crop=64', ('stage_2.crop=64', 'at most 32')),
     ('stage_1.trainable=attn', ("stage_1.trainable='attn'", 'such as')),
+    ('identifier.compare=-1', ('identifier.compare=-1', 'lists ten')),
   ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
