@@ -76,6 +76,8 @@ def identifier(config, work: workdir_lib.Workdir) -> None:
   for one, more in zip(found, told, strict=True):
     pieces = ' '.join(tokenizer.piece(i) for i in one.ids)
     print(f'{one.text:12s} {more}ids {list(one.ids)}  pieces {pieces}')
+  if compared:
+    print(f'Likely learnt best: --config.subject.identifier={found[0].text}')
 
 
 def _by_response(

@@ -416,12 +416,13 @@ def test_identifiers_are_compared_by_what_the_base_answers(
   )
   options = ('identifier.compare=3', 'subject.identifier=hzz')
   assert call('identifier', tmp_path / 'a', *options) == 0
-  lines = capsys.readouterr().out.strip().splitlines()
+  *lines, advice = capsys.readouterr().out.strip().splitlines()
   words, _, responses = zip(*(line.split()[:3] for line in lines), strict=True)
   # Three, and the run's own.
   assert len(set(words)) == 4 and 'hzz' in words
   found = [float(value) for value in responses]
   assert found == sorted(found, reverse=True) and found[-1] > 0
+  assert advice.endswith(f'identifier={words[0]}')
   kept = {path.name for path in (tmp_path / 'a').iterdir()}
   assert kept == {'embeddings', 'run.json', 'run.lock'}
 
