@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from configs import test as test_config
-from dbflax import cascade, disk, main, pretrained, response
+from dbflax import cascade, disk, main, pretrained
 from dbflax import inputs as inputs_lib
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
@@ -388,43 +388,6 @@ def test_prompts_are_drawn_as_they_are_typed(finished, monkeypatch, capsys):
   assert drawn[1] != drawn[0]
   # The samples of the run stay.
   assert before == {p: p.read_bytes() for p in before}
-
-
-@pytest.mark.parametrize('kind', ['rare', 'word', 'random'])
-def test_identifier_mode_prints_candidates(tmp_path, capsys, kind):
-  option = f'identifier.kind={kind}'
-  assert call('identifier', tmp_path / 'a', option) == 0
-  lines = capsys.readouterr().out.strip().splitlines()
-  assert len(lines) == 10 and all(' ids [' in line for line in lines)
-  assert not (tmp_path / 'a').exists()
-
-
-def test_identifiers_of_textual_inversion_are_not_compared(tmp_path, capsys):
-  options = ('identifier.compare=3', 'method=textual_inversion')
-  assert call('identifier', tmp_path / 'a', *options) == 2
-  assert "compare=3 is not for method='textual" in capsys.readouterr().err
-  assert not (tmp_path / 'a').exists()
-
-
-def test_identifiers_are_compared_by_what_the_base_answers(
-  tmp_path, capsys, monkeypatch
-):
-  # The tiny base, which has learnt nothing, answers the same to all.
-  apart = lambda texts, plain: [abs(text - plain).sum() for text in texts]
-  monkeypatch.setattr(
-    response, 'of_texts', lambda *args, seed: apart(*args[-2:])
-  )
-  options = ('identifier.compare=3', 'subject.identifier=hzz')
-  assert call('identifier', tmp_path / 'a', *options) == 0
-  *lines, advice = capsys.readouterr().out.strip().splitlines()
-  words, _, responses = zip(*(line.split()[:3] for line in lines), strict=True)
-  # Three, and the run's own.
-  assert len(set(words)) == 4 and 'hzz' in words
-  found = [float(value) for value in responses]
-  assert found == sorted(found, reverse=True) and found[-1] > 0
-  assert advice.endswith(f'identifier={words[0]}')
-  kept = {path.name for path in (tmp_path / 'a').iterdir()}
-  assert kept == {'embeddings', 'run.json', 'run.lock'}
 
 
 @pytest.mark.parametrize(
