@@ -6,6 +6,7 @@ tell from it is held with it. So what a rare token changes in the base's
 predictions of the photos tells how well it will be learnt (docs/tuning.md).
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax
@@ -32,8 +33,10 @@ def of_identifiers(
   said = [f'a {prompts.subject(one.text, job.noun)}' for one in found]
   plain, *texts = job.embed([job.class_prompts['prior'], *said])
   first, stage = job.subjects[0], job.model.stages['stage_1']
+  # bfloat16 would round most of the changes away.
+  precise = stage.unet.clone(dtype=jnp.float32)
   return of_texts(
-    stage,
+    dataclasses.replace(stage, unet=precise),
     job.config.stage_1.weighting,
     job.load_params('stage_1'),
     first.photos[stage.resolution][: first.count],

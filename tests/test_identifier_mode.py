@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 from dbflax import main, response
@@ -42,11 +43,16 @@ def test_identifiers_are_compared_by_what_the_base_answers(
   tmp_path, capsys, monkeypatch
 ):
   # The tiny base, which has learnt nothing, answers the same to all.
-  apart = lambda texts, plain: [abs(text - plain).sum() for text in texts]
-  monkeypatch.setattr(
-    response, 'of_texts', lambda *args, seed: apart(*args[-2:])
+  def apart(stage, weighting, params, images, texts, plain, seed):
+    assert stage.unet.dtype == np.float32
+    return [abs(text - plain).sum() for text in texts]
+
+  monkeypatch.setattr(response, 'of_texts', apart)
+  options = (
+    'identifier.compare=3',
+    'subject.identifier=hzz',
+    'stage_1.dtype=bfloat16',
   )
-  options = ('identifier.compare=3', 'subject.identifier=hzz')
   assert candidates(tmp_path / 'a', *options) == 0
   *lines, advice = capsys.readouterr().out.strip().splitlines()
   words, _, responses = zip(*(line.split()[:3] for line in lines), strict=True)
