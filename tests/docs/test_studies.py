@@ -46,6 +46,7 @@ def estimate(values: dict, sign: str = '') -> str:
     ('docs/tuning.md', 'identifier', ('PRES',)),
     ('docs/tuning.md', 'response', ('PRES',)),
     ('docs/tuning.md', 'class_noun', ()),
+    ('docs/tuning.md', 'photos', ('PRES',)),
     ('docs/tuning.md', 'steps', ('PRES', 'nearest_photo')),
     ('docs/tuning.md', 'failures', PLACES),
     ('docs/quality.md', 'baselines', ()),
