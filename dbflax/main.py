@@ -42,7 +42,7 @@ Options:
   --mode=MODE               part of the job:
       run         all of it (the default)
       identifier  only print identifier candidates with their token ids, and
-                  with --config.identifier.compare=40 which is learnt best
+                  with --config.identifier.compare=40 the likely best first
       prior       up to the class images
       train       up to the fine-tuned stages, or learned vectors
       sample      up to the samples

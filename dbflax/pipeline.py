@@ -70,23 +70,22 @@ def identifier(config, work: workdir_lib.Workdir) -> None:
   tokenizer = job_lib.open_cascade(config, stages=()).tokenizer
   compared, noun = config.identifier.compare, config.subject.class_noun
   found = subject_lib.find_identifiers(config, tokenizer, compared or 10, noun)
-  told = [''] * len(found)
+  responses = dict.fromkeys(found)
   if compared:
-    found, told = _by_response(config, work, found)
-  for one, more in zip(found, told, strict=True):
+    responses = _by_response(config, work, found)
+  for one, value in responses.items():
+    told = '' if value is None else f'response {value:.5f}  '
     pieces = ' '.join(tokenizer.piece(i) for i in one.ids)
-    print(f'{one.text:12s} {more}ids {list(one.ids)}  pieces {pieces}')
+    print(f'{one.text:12s} {told}ids {list(one.ids)}  pieces {pieces}')
   if compared:
-    print(f'Likely learnt best: --config.subject.identifier={found[0].text}')
+    best = next(iter(responses)).text
+    print(f'Likely learnt best: --config.subject.identifier={best}')
 
 
 def _by_response(
   config, work: workdir_lib.Workdir, found: Sequence[identifiers.Identifier]
-) -> tuple[list[identifiers.Identifier], list[str]]:
+) -> dict[identifiers.Identifier, float]:
   """The run's own identifier and others, the base's strongest response first.
-
-  Returns:
-    (identifiers, what is to be said of each).
 
   Raises:
     UserError: the method learns what its word means.
@@ -100,10 +99,10 @@ def _by_response(
   job = job_lib.start(config, work)
   # No more: what config.json says is a run's.
   work.claim()
-  each = {one.text: one for one in (job.identifier, *found)}.values()
+  each = list(dict.fromkeys((job.identifier, *found)))
   responses = response.of_identifiers(job, each)
-  order = sorted(zip(responses, each, strict=True), reverse=True)
-  return [one for _, one in order], [f'response {r:.5f}  ' for r, _ in order]
+  by_response = sorted(zip(responses, each, strict=True), reverse=True)
+  return {one: value for value, one in by_response}
 
 
 def prior(config, work: workdir_lib.Workdir) -> None:

@@ -1,9 +1,10 @@
-"""How much the frozen base answers to an identifier, before any training.
+"""How much the frozen base responds to an identifier, before any training.
 
 The paper takes any rare token (section 3.2). But prior preservation holds the
-prompt of the class images where it is, and a prompt that the base can hardly
-tell from it is held with it. So what a rare token changes in the base's
-predictions of the photos tells how well it will be learnt (docs/tuning.md).
+prompt of the class images where it is, and likely with it a prompt that the
+base can hardly tell from it. With the embedded cascade, what a rare token
+changes in the base's predictions of the photos goes with how well it is then
+learnt (docs/tuning.md).
 """
 
 import dataclasses
@@ -68,12 +69,10 @@ def of_texts(
     texts: embeddings to compare with the `plain` one.
     seed: of the noise.
   """
-  root = jax.random.key(seed)
   step = stage.schedule.num_steps / _TIMES
   times = jnp.floor((jnp.arange(_TIMES) + 0.5) * step)
-  eps = jax.random.normal(
-    rng.key(root, 'response'), (_TIMES, *images.shape), jnp.float32
-  )
+  key = rng.key(jax.random.key(seed), 'response')
+  eps = jax.random.normal(key, (_TIMES, *images.shape))
 
   @jax.jit
   def answers(params, text):
@@ -85,8 +84,8 @@ def of_texts(
       output = cascade.network(stage, params, x_t, t, said, None)
       kind, channels = stage.prediction_type, images.shape[-1]
       weight = loss.weight(stage.schedule, kind, weighting, t)
-      root = jnp.sqrt(process.per_image(weight, x_t))
-      return root * output[..., :channels]
+      scale = jnp.sqrt(process.per_image(weight, x_t))
+      return scale * output[..., :channels]
 
     return jax.lax.map(at, (times, eps))
 
