@@ -14,6 +14,7 @@ takes the next run that nobody does.
 
 import contextlib
 import copy
+import itertools
 import logging
 import pathlib
 import string
@@ -55,14 +56,9 @@ def run(config, work: workdir_lib.Workdir) -> None:
   work.hold_url()
   work.own()
   ours = [one for one in planned if one.key not in known]
-  waiting = ours
-  while waiting:
-    others = [one for one in waiting if not _do(one, ours, work.command)]
-    is_stuck = len(others) == len(waiting)
-    waiting = others
-    if is_stuck:
-      _log.info('study: %d runs are with other processes', len(waiting))
-      break
+  waiting = _do_all(ours, work.command)
+  if waiting:
+    _log.info('study: %d runs are with other processes', len(waiting))
   done = [one for one in ours if one not in waiting]
   found = known | read_scores(done)
   listed = [found[one.key] for one in planned if one.key in found]
@@ -149,6 +145,25 @@ def _fill(value, subject: Mapping[str, str]):
       f'{value!r} needs {error} of {subject["photos"]}, which says only '
       f'{", ".join(subject)}.'
     ) from error
+
+
+def _do_all(planned: Sequence[Run], command: str) -> list[Run]:
+  """Does what is left of the runs; returns those that other processes do.
+
+  A process that meets another one leaves the subject to it and goes on with the
+  next: the first of a subject's runs makes what they have in common, such as
+  class images. In the end it helps wherever there is something to do.
+  """
+  is_done = lambda one: _do(one, planned, command)
+  waiting = []
+  for _, group in itertools.groupby(planned, lambda one: one.key[1:]):
+    waiting += itertools.dropwhile(is_done, group)
+  while waiting:
+    others = list(itertools.filterfalse(is_done, waiting))
+    if len(others) == len(waiting):
+      break
+    waiting = others
+  return waiting
 
 
 def _do(one: Run, planned: Sequence[Run], command: str) -> bool:

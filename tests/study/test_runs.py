@@ -148,6 +148,40 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   assert _picture(beside, 'two') == _picture(root, 'two')
 
 
+def test_who_meets_another_process_goes_on_with_the_next_subject(
+  tmp_path, monkeypatch
+):
+  """The first process makes what the subject's runs have in common."""
+  subjects = (DOG, {**DOG, 'photos': 'toybox:teapot'})
+  arms = {'on': {}, 'off': {'prior.weight': 0.0}}
+  planned = runs.plan(study(arms, subjects, seeds=(0,)), tmp_path)
+  other = workdir.Workdir(planned[0].folder)
+  other.claim()
+  done = []
+
+  def sample(config, work):
+    done.append(str(work.root.relative_to(tmp_path / 'runs')))
+    if len(done) == 2:
+      other.close()
+
+  monkeypatch.setattr(runs.pipeline, 'sample', sample)
+  for rest in ('evaluate', 'report'):
+    monkeypatch.setattr(runs.pipeline, rest, lambda *_: None)
+  assert runs._do_all(planned, 'dbflax') == []
+  assert done == ['on/teapot/0', 'off/teapot/0', 'on/dog/0', 'off/dog/0']
+
+
+def test_what_other_processes_do_to_the_end_is_theirs(tmp_path, monkeypatch):
+  planned = runs.plan(study({'on': {}, 'off': {}}, seeds=(0,)), tmp_path)
+  other = workdir.Workdir(planned[0].folder)
+  other.claim()
+  for step in ('sample', 'evaluate', 'report'):
+    monkeypatch.setattr(runs.pipeline, step, lambda *_: None)
+  # It helps with the subject, as there is no other one.
+  assert runs._do_all(planned, 'dbflax') == planned[:1]
+  other.close()
+
+
 def test_what_is_known_from_elsewhere_is_not_done_again(
   tmp_path, command, capsys
 ):
