@@ -52,6 +52,11 @@ def key(listed: Mapping) -> Key:
   return listed['arm'], listed['subject'], listed['seed']
 
 
+def scores(listed: Sequence[Mapping]) -> Scores:
+  """The figures of the runs that results.json lists."""
+  return {key(one): one['figures'] for one in listed}
+
+
 def figures(scores: Scores) -> list[str]:
   """All figures, in the order in which they come up."""
   return list(dict.fromkeys(name for one in scores.values() for name in one))

@@ -6,9 +6,7 @@ A panel for each figure and a line for each arm: its mean over subjects with the
 95 % interval. The same results give the same bytes.
 """
 
-import json
 import math
-import pathlib
 import sys
 
 from matplotlib import figure as figure_lib
@@ -65,13 +63,9 @@ def _shown(results: dict) -> list[tuple[str, intervals.Estimates]]:
 
 
 def main(results: str, out: str) -> None:
-  path = pathlib.Path(results)
-  if not path.is_file():
-    raise errors.UserError(
-      f"no '{path}'; run --mode=study first, which leaves a results.json"
-    )
+  drawn = draw(results_lib.read(results))
   with disk.atomic_path(out) as partial:
-    partial.write_text(draw(json.loads(disk.read(path))))
+    partial.write_text(drawn)
 
 
 if __name__ == '__main__':

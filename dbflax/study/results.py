@@ -2,8 +2,23 @@
 
 from collections.abc import Sequence
 
+from dbflax import disk, errors
 from dbflax.pages import intervals
 from dbflax.study import findings
+
+
+def read(path: str) -> dict:
+  """What a results.json holds.
+
+  Raises:
+    UserError: there is none, or it is something else.
+  """
+  found = disk.read_json(path)
+  if not found or 'arms' not in found:
+    raise errors.UserError(
+      f"'{path}' is not the results.json of a study; --mode=study writes one"
+    )
+  return found
 
 
 def gather(config, listed: Sequence[dict], planned: int) -> dict:
@@ -15,7 +30,7 @@ def gather(config, listed: Sequence[dict], planned: int) -> dict:
       'made_of' (`elsewhere`).
     planned: how many runs there are to be.
   """
-  scores = {findings.key(one): one['figures'] for one in listed}
+  scores = findings.scores(listed)
   arms = [arm for arm, _ in config.arms]
   verdicts = [
     verdict

@@ -6,7 +6,10 @@ import re
 
 import pytest
 
+from dbflax.study import findings
+
 ROOT = pathlib.Path(__file__).parents[2]
+README, TUNING, QUALITY = 'README.md', 'docs/tuning.md', 'docs/quality.md'
 ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
 FIDELITIES = ('subject_fidelity', 'prompt_fidelity')
 PLACES = ('prompt_fidelity/place', 'nearest_photo', 'photo_distance')
@@ -21,6 +24,48 @@ ASKED = {
   'property modification': ('material', 'colour'),
   'expression manipulation, not trained': ('expression',),
   'property modification, not trained': ('material', 'colour'),
+}
+
+# Of the prose, by doc: study, figure, arm less other.
+DIFFERENCES = {
+  README: """
+response: subject_fidelity: hzz less qsd
+response: PRES: hzz less qsd
+""",
+  TUNING: """
+prior_weight: PRES: 1.0 less 10.0
+prior_weight: subject_fidelity: 0.3 less 1.0
+prior_weight: prompt_fidelity: 1.0 less 0.3
+prior_weight: PRES: 0.3 less 1.0
+steps: nearest_photo: 600 less 75
+steps: prompt_fidelity: 75 less 600
+identifier: subject_fidelity: another rare less rare
+identifier: subject_fidelity: word less another word
+identifier: subject_fidelity: word less rare
+identifier: subject_fidelity: another rare less another word
+identifier: subject_fidelity: another random less another rare
+response: subject_fidelity: hzz less qsd
+response: subject_fidelity: hzz less ztq
+response: PRES: hzz less qsd
+class_noun: subject_fidelity: none less correct
+class_noun: subject_fidelity: correct, no prior loss less none, no prior loss
+photos: subject_fidelity: 1 less 4
+photos: subject_fidelity: 1 less 5
+photos: PRES: 1, 120 steps less 5
+photos: subject_fidelity: 5 less 1, 120 steps
+photos: DIV: 4 less 1
+photos: DIV: 5 less 1
+failures: prompt_fidelity/place: known place less strange place
+failures: subject_fidelity: place of a photo less known place
+failures: nearest_photo: place of a photo less known place
+failures: photo_distance: known place less place of a photo
+""",
+  QUALITY: """
+baselines: subject_fidelity: DreamBooth less Textual Inversion
+baselines: subject_fidelity: DreamBooth less words alone
+baselines: subject_fidelity: DreamBooth less one word
+baselines: prompt_fidelity: DreamBooth less Textual Inversion
+""",
 }
 
 
@@ -42,14 +87,14 @@ def estimate(values: dict, sign: str = '') -> str:
 @pytest.mark.parametrize(
   ('doc', 'study', 'more'),
   [
-    ('docs/tuning.md', 'prior_weight', ('PRES',)),
-    ('docs/tuning.md', 'identifier', ('PRES',)),
-    ('docs/tuning.md', 'response', ('PRES',)),
-    ('docs/tuning.md', 'class_noun', ()),
-    ('docs/tuning.md', 'photos', ('PRES',)),
-    ('docs/tuning.md', 'steps', ('PRES', 'nearest_photo')),
-    ('docs/tuning.md', 'failures', PLACES),
-    ('docs/quality.md', 'baselines', ()),
+    (TUNING, 'prior_weight', ('PRES',)),
+    (TUNING, 'identifier', ('PRES',)),
+    (TUNING, 'response', ('PRES',)),
+    (TUNING, 'class_noun', ()),
+    (TUNING, 'photos', ('PRES',)),
+    (TUNING, 'steps', ('PRES', 'nearest_photo')),
+    (TUNING, 'failures', PLACES),
+    (QUALITY, 'baselines', ()),
   ],
 )
 def test_rows_have_the_figures_of_the_arms(doc, study, more):
@@ -62,13 +107,33 @@ def test_rows_have_the_figures_of_the_arms(doc, study, more):
     assert f'| {row} |' in text, arm
 
 
+@pytest.mark.parametrize(
+  ('doc', 'claim'),
+  [
+    (doc, one)
+    for doc, of in DIFFERENCES.items()
+    for one in of.split('\n')
+    if one
+  ],
+)
+def test_differences_are_those_of_the_arms(doc, claim):
+  study, figure, arms = claim.split(': ')
+  arm, other = arms.split(' less ')
+  found = results(study)
+  [name] = [name for name in found['figures'] if name.endswith(f': {figure}')]
+  scores = findings.scores(found['scores'])
+  difference = findings.difference(scores, name, arm, other)
+  words = (ROOT / doc).read_text().split()
+  assert estimate(difference._asdict()) in ' '.join(words)
+
+
 @pytest.mark.parametrize(('arm', 'parts'), ASKED.items())
 def test_applications_have_what_their_prompts_ask_for(arm, parts):
   figures = results('applications')['figures']
   value = lambda name: estimate(figures[f'{ORACLE}: {name}'][arm])
   asked = [f'{part} {value(f"prompt_fidelity/{part}")}' for part in parts]
   row = ' | '.join([arm, *map(value, FIDELITIES), ', '.join(asked)])
-  assert f'| {row} |' in (ROOT / 'docs/quality.md').read_text()
+  assert f'| {row} |' in (ROOT / QUALITY).read_text()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +151,7 @@ def test_the_readme_has_prior_preservation(figure):
       estimate(verdict['difference'], '+'),
     ]
   )
-  assert f'| {row} |' in (ROOT / 'README.md').read_text()
+  assert f'| {row} |' in (ROOT / README).read_text()
 
 
 @pytest.mark.parametrize(
