@@ -101,7 +101,7 @@ def scenes(subject: Subject) -> list[scene_lib.Scene]:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _draw(scene: scene_lib.Scene, resolution: int):
+def draw(scene: scene_lib.Scene, resolution: int):
   """[resolution, resolution, 3] in [-1, 1]."""
   return render.render(scene, resolution)
 
@@ -109,7 +109,7 @@ def _draw(scene: scene_lib.Scene, resolution: int):
 def photos(subject: Subject, resolution: int = 1024):
   """uint8 [photos, resolution, resolution, 3]."""
   pictures = np.stack(
-    [np.asarray(_draw(scene, resolution)) for scene in scenes(subject)]
+    [np.asarray(draw(scene, resolution)) for scene in scenes(subject)]
   )
   return np.clip(np.round((pictures + 1) * 127.5), 0, 255).astype(np.uint8)
 

@@ -57,7 +57,8 @@ def check(words):
 
 
 def _check_python(arguments):
-  if arguments[:2] == ['-m', 'dbflax.main']:
+  # Both have the options of dbflax.
+  if arguments[1:2] in (['dbflax.main'], ['benchmarks.details']):
     main.parse(arguments[1:])[2].close()
     return
   if arguments[0] == '-m':

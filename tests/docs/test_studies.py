@@ -49,6 +49,12 @@ response: subject_fidelity: hzz less ztq
 response: PRES: hzz less qsd
 class_noun: subject_fidelity: none less correct
 class_noun: subject_fidelity: correct, no prior loss less none, no prior loss
+noise: photo_distance: not fine-tuned less 1e-5
+noise: photo_distance: 1e-1 less 1e-5
+noise_details: PSNR: 1e-5 less 1e-1
+noise_details: PSNR: 1e-5 less 1e-3
+noise_details: PSNR: not fine-tuned less 1e-5
+noise_details: distance: 1e-5 less not fine-tuned
 photos: subject_fidelity: 1 less 4
 photos: subject_fidelity: 1 less 5
 photos: PRES: 1, 120 steps less 5
@@ -85,25 +91,26 @@ def estimate(values: dict, sign: str = '') -> str:
 
 
 @pytest.mark.parametrize(
-  ('doc', 'study', 'more'),
+  ('doc', 'study', 'columns'),
   [
-    (TUNING, 'prior_weight', ('PRES',)),
-    (TUNING, 'identifier', ('PRES',)),
-    (TUNING, 'response', ('PRES',)),
-    (TUNING, 'class_noun', ()),
-    (TUNING, 'photos', ('PRES',)),
-    (TUNING, 'steps', ('PRES', 'nearest_photo')),
-    (TUNING, 'failures', PLACES),
-    (QUALITY, 'baselines', ()),
+    (TUNING, 'prior_weight', (*FIDELITIES, 'PRES')),
+    (TUNING, 'identifier', (*FIDELITIES, 'PRES')),
+    (TUNING, 'response', (*FIDELITIES, 'PRES')),
+    (TUNING, 'class_noun', FIDELITIES),
+    (TUNING, 'noise', (*FIDELITIES, 'photo_distance')),
+    (TUNING, 'noise_details', ('PSNR', 'distance')),
+    (TUNING, 'photos', (*FIDELITIES, 'PRES')),
+    (TUNING, 'steps', (*FIDELITIES, 'PRES', 'nearest_photo')),
+    (TUNING, 'failures', (*FIDELITIES, *PLACES)),
+    (QUALITY, 'baselines', FIDELITIES),
   ],
 )
-def test_rows_have_the_figures_of_the_arms(doc, study, more):
+def test_rows_have_the_figures_of_the_arms(doc, study, columns):
   found = results(study)
   short = {name.split(': ')[1]: one for name, one in found['figures'].items()}
-  columns = [short[name] for name in (*FIDELITIES, *more)]
   text = (ROOT / doc).read_text()
   for arm in found['arms']:
-    row = ' | '.join(estimate(column[arm]) for column in columns)
+    row = ' | '.join(estimate(short[column][arm]) for column in columns)
     assert f'| {row} |' in text, arm
 
 
