@@ -12,6 +12,7 @@ The oracle, which judges samples, looks at 64 pixels and cannot see that.
 The study has to be done first.
 """
 
+import functools
 import sys
 
 import jax
@@ -33,12 +34,13 @@ _BICUBIC = ' of bicubic enlargement'
 
 def unseen(subject: subjects.Subject) -> list[scene_lib.Scene]:
   """Scenes of the individual, in places that none of its photos shows."""
+  individual = subjects.individual(subject)
   shown = {place for place, *_ in subject.shots}
   places = [n for n, p in enumerate(scene_lib.PLACES) if p not in shown]
   return [
     scene_lib.staged(
       rng.key(jax.random.key(subject.seed), 'unseen', n),
-      individual=subjects.individual(subject),
+      individual=individual,
       class_id=scene_lib.CLASSES.index(subject.class_name),
       place_id=places[n % len(places)],
       view_id=n % len(scene_lib.VIEWS),
@@ -77,18 +79,24 @@ def measure(one: runs.Run) -> dict:
   if not runs.read_scores([one]):
     raise errors.UserError(f'{one.config.name} is not done; --mode=study does')
   job = job_lib.start(config, workdir_lib.Workdir(one.folder, config.name))
-  scenes = unseen(subjects.named(name))
-  low, real = (
-    np.stack([subjects.draw(scene, side) for scene in scenes])
-    for side in (_LOW, job.model.stages[_STAGE].resolution)
-  )
-  bicubic = np.clip(jax.image.resize(low, real.shape, 'cubic'), -1, 1)
-  plain = {k + _BICUBIC: v for k, v in figures(bicubic, real).items()}
+  low, real, bicubic = _truth(name, job.model.stages[_STAGE].resolution)
   return {
     **{'arm': one.arm, 'subject': one.subject, 'seed': one.seed},
     'made_of': elsewhere.after(one.folder),
-    'figures': figures(_enlarge(job, one, low), real) | plain,
+    'figures': figures(_enlarge(job, one, low), real) | bicubic,
   }
+
+
+@functools.cache
+def _truth(name: str, resolution: int):
+  """(low, real, figures of bicubic enlargement) of a subject, for all arms."""
+  scenes = unseen(subjects.named(name))
+  low, real = (
+    np.stack([subjects.draw(scene, side) for scene in scenes])
+    for side in (_LOW, resolution)
+  )
+  bicubic = np.clip(jax.image.resize(low, real.shape, 'cubic'), -1, 1)
+  return low, real, {k + _BICUBIC: v for k, v in figures(bicubic, real).items()}
 
 
 def _enlarge(job: job_lib.Job, one: runs.Run, low: np.ndarray) -> np.ndarray:

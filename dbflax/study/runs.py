@@ -9,7 +9,7 @@ Runs take over from each other whatever they have in common, such as class
 images, and from those of studies beside theirs: most have an arm that changes
 nothing, which is then trained once for all of them. Any number of processes, on
 one machine or many with a shared folder, may be given the same command: each
-takes the next run that nobody does.
+takes the next run that nobody does, and leaves a subject to whoever is with it.
 """
 
 import contextlib
