@@ -53,7 +53,7 @@ def load(
     source: a folder of image files, or its URL, such as gs://bucket/rex;
       'tfds:NAME/CONFIG:SPLIT', a prepared TFDS data set with a feature `image`
       (NAME may be the path of its folder); 'toybox:NAME', an embedded subject;
-      or 'toybox:CLASS/SEED', one that is drawn now.
+      or 'toybox:CLASS/SEED' and 'toybox:CLASS/SEED/woven', drawn now.
     resolutions: of the cascade's stages, such as (64, 256, 1024).
     crop: how photos become square, see `images.kept`.
 

@@ -23,7 +23,7 @@ class Material(NamedTuple):
   Attributes:
     dark, light: the rgb that black and white paint turn into.
     hue: 1 replaces the paints' own hues, 0 keeps them.
-    gloss, grain, rim: added to those columns of every shape.
+    gloss, grain, rim, weave: added to those columns of every shape.
     alpha, fur: multiply those columns.
   """
 
@@ -33,11 +33,13 @@ class Material(NamedTuple):
   gloss: float = 0.0
   grain: float = 0.0
   rim: float = 0.0
+  weave: float = 0.0
   alpha: float = 1.0
   fur: float = 1.0
 
 
-# In the order of scene.MATERIALS, then the stone of statues.
+# In the order of scene.MATERIALS, then the stone of statues and the cloth of
+# woven subjects, which pre-training never saw.
 MATERIALS = (
   Material(hue=0.0),
   Material((0.34, 0.17, 0.01), (1.0, 0.83, 0.30), gloss=1.3, fur=0.0),
@@ -46,8 +48,10 @@ MATERIALS = (
     (0.22, 0.50, 0.60), (0.90, 1.0, 1.0), gloss=1.3, rim=0.8, alpha=0.5, fur=0.0
   ),
   Material((0.34, 0.34, 0.33), (0.86, 0.86, 0.83), fur=0.7),
+  Material(hue=0.0, weave=1.0),
 )
 _STONE = len(scene_lib.MATERIALS)
+WOVEN = _STONE + 1
 _TABLE = Material(
   *[np.array(column, np.float32) for column in zip(*MATERIALS, strict=True)]
 )
@@ -84,9 +88,9 @@ def surface(
 ) -> Float[Array, 'n columns']:
   """Rows with the gloss, texture and opacity of a material."""
   m = Material(*[jnp.asarray(column)[index] for column in _TABLE])
-  added = jnp.array([_C['gloss'], _C['grain'], _C['rim']])
+  added = jnp.array([_C[name] for name in ('gloss', 'grain', 'rim', 'weave')])
   scaled = jnp.array([_C['alpha'], _C['fur']])
   return (
-    rows.at[:, added].add(jnp.stack([m.gloss, m.grain, m.rim]))
+    rows.at[:, added].add(jnp.stack([m.gloss, m.grain, m.rim, m.weave]))
     .at[:, scaled].multiply(jnp.stack([m.alpha, m.fur]))
   )  # fmt: skip

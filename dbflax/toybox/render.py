@@ -37,10 +37,11 @@ class _Canvas(NamedTuple):
 
 
 class _Texture(NamedTuple):
-  """What may vary a paint's brightness, each [h, w]."""
+  """What may vary a paint's brightness, each [h, w], named as its column."""
 
   fur: Array
   grain: Array
+  weave: Array
 
 
 def _norms(u, v):
@@ -110,7 +111,8 @@ def _paint(canvas: _Canvas, row, rgb, x, y, texture, light, pixel) -> _Canvas:
   f2 = jnp.minimum(f * f, 1.0)
   clear = c['alpha'] * (1.0 - c['alpha']) * c['rim']
   alpha = cover * (c['alpha'] + clear * f2 * f2)
-  tone = shade * (1.0 + c['fur'] * texture.fur + c['grain'] * texture.grain)
+  varied = sum(c[name] * one for name, one in texture._asdict().items())
+  tone = shade * (1.0 + varied)
   colour = rgb * tone[..., None] + shine[..., None]
   # The outline is a band just inside the edge; its area is exact.
   inner = jnp.clip(0.5 - (distance + _LINE) / pixel, 0.0, 1.0)
@@ -182,6 +184,7 @@ def _draw(scene, table: layout.Table, x, y, pixel: float):
   texture = _Texture(
     styles.waves(*ruffled, styles.FUR, pixel),
     styles.waves(*ruffled, styles.GRAIN, pixel),
+    styles.waves(px, py, styles.WEAVE, pixel),
   )
   step = lambda canvas, item: (
     _paint(canvas, item[0], item[1], px, py, texture, scene.light, pixel),

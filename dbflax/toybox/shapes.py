@@ -15,7 +15,7 @@ import numpy as np
 # Columns of a primitive, in order. Lengths are in the figure's own unit.
 COLUMNS = (
   'x', 'y', 'w', 'h', 'angle', 'box', 'taper', 'bend', 'tint', 'alpha',
-  'soft', 'puff', 'gloss', 'clip', 'line', 'fur', 'grain', 'rim',
+  'soft', 'puff', 'gloss', 'clip', 'line', 'fur', 'grain', 'rim', 'weave',
 )  # fmt: skip
 WIDTH = len(COLUMNS)
 COLUMN = {name: index for index, name in enumerate(COLUMNS)}
@@ -45,12 +45,13 @@ def shape(x, y, w, h, paint, *, angle=0.0, **columns) -> Shape:
       of the highlight; clip 1 paints only on the last unclipped shape and
       keeps its shading; line strength of the outline in drawn styles; fur
       strength of the fine texture, grain of the lines of wood; rim how much
-      more opaque the edge of a see-through shape is.
+      more opaque the edge of a see-through shape is; weave strength of the
+      threads that a picture of 64 pixels does not show.
   """
   values = dict(
     x=x, y=y, w=w, h=h, angle=np.deg2rad(angle), box=0.0, taper=0.0, bend=0.0,
     tint=1.0, alpha=1.0, soft=0.0, puff=0.9, gloss=0.0, clip=0.0, line=1.0,
-    fur=0.0, grain=0.0, rim=0.0,
+    fur=0.0, grain=0.0, rim=0.0, weave=0.0,
   )  # fmt: skip
   unknown = set(columns) - set(values)
   if unknown:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import details
 from configs.studies import common
@@ -33,6 +34,29 @@ def test_figures_are_means_over_pictures(monkeypatch):
   psnr, far = details.figures(drawn, real).values()
   assert psnr == pytest.approx(30.0, abs=1e-4)
   assert far == pytest.approx(0.11)
+
+
+def test_unseen_scenes_are_woven_where_the_subject_is():
+  plain, woven = (
+    details.unseen(subjects.named(name))[0] for name in ('cat/3', 'cat/3/woven')
+  )
+  small, large = (
+    [subjects.draw(one, side) for one in (plain, woven)] for side in (64, 256)
+  )
+  np.testing.assert_allclose(*small, atol=1e-5)
+  assert np.abs(large[0] - large[1]).max() > 0.2
+
+
+def test_the_picture_has_a_row_for_each_subject(tmp_path):
+  rows = [[np.full((32, 32, 3), x, np.float32) for x in row] for row in _SHADES]
+  details.save(tmp_path / 'x.jpg', rows)
+  drawn = np.asarray(Image.open(tmp_path / 'x.jpg')).astype(int)
+  assert drawn.shape == (66, 100, 3)
+  shown = drawn[16::34, 16::34, 0] / 127.5 - 1
+  np.testing.assert_allclose(shown, _SHADES, atol=0.02)
+
+
+_SHADES = [[-0.8, 0.0, 0.9], [0.5, -0.4, 0.2]]
 
 
 @pytest.mark.parametrize(

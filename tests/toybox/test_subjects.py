@@ -70,6 +70,20 @@ def test_a_name_is_one_subject():
   assert subjects.named('dog/5') == subjects.SUBJECTS['dog']
 
 
+def test_64_pixels_do_not_show_that_a_subject_is_woven():
+  plain, woven = (subjects.named(name) for name in ('cat/3', 'cat/3/woven'))
+  assert woven == plain._replace(woven=True)
+  small, large = (
+    [subjects.photos(one, side).astype(int) for one in (plain, woven)]
+    for side in (64, 256)
+  )
+  np.testing.assert_array_equal(*small)
+  threads = np.abs(large[0] - large[1]).max((1, 2, 3))
+  assert threads.min() > 30
+  # It is the subject that is woven, not the place.
+  np.testing.assert_array_equal(*(photos[:, :32] for photos in large))
+
+
 @pytest.mark.parametrize(
   ('name', 'message'),
   [
@@ -77,6 +91,8 @@ def test_a_name_is_one_subject():
     ('/3', "no class ''"),
     *((f'cat/{seed}', 'from 0 to 999') for seed in ('', '-1', '1000', '03')),
     *((f'cat/{seed}', "such as 'toybox:cat/3'") for seed in ('x', '3/4', '٣')),
+    ('cat/woven', "'toybox:cat/woven': '' is no individual"),
+    ('cat/3/woven/woven', "'3/woven' is no individual"),
   ],
 )
 def test_a_name_of_nobody_is_refused(name, message):
