@@ -147,7 +147,7 @@ def save(path, rows: list[list[np.ndarray]]) -> None:
   sheet = Image.fromarray(images.grid(tiles, len(rows[0])))
   with disk.atomic_path(path) as partial:
     # Threads of four pixels would lose their colour if it were subsampled.
-    sheet.save(partial, 'JPEG', quality=88, subsampling=0)
+    sheet.save(partial, 'JPEG', quality=75, subsampling=0)
 
 
 def run(argv: list[str]) -> None:

@@ -31,6 +31,7 @@ DIFFERENCES = {
   README: """
 response: subject_fidelity: hzz less qsd
 response: PRES: hzz less qsd
+weave_details: distance: 160 steps less not fine-tuned
 """,
   TUNING: """
 prior_weight: PRES: 1.0 less 10.0
@@ -55,6 +56,9 @@ noise_details: PSNR: 1e-5 less 1e-1
 noise_details: PSNR: 1e-5 less 1e-3
 noise_details: PSNR: not fine-tuned less 1e-5
 noise_details: distance: 1e-5 less not fine-tuned
+weave_details: distance: not fine-tuned less 160 steps
+weave_details: distance: not fine-tuned less 40 steps
+weave_details: PSNR: not fine-tuned less 40 steps
 photos: subject_fidelity: 1 less 4
 photos: subject_fidelity: 1 less 5
 photos: PRES: 1, 120 steps less 5
@@ -99,6 +103,7 @@ def estimate(values: dict, sign: str = '') -> str:
     (TUNING, 'class_noun', FIDELITIES),
     (TUNING, 'noise', (*FIDELITIES, 'photo_distance')),
     (TUNING, 'noise_details', ('PSNR', 'distance')),
+    (TUNING, 'weave_details', ('distance', 'PSNR')),
     (TUNING, 'photos', (*FIDELITIES, 'PRES')),
     (TUNING, 'steps', (*FIDELITIES, 'PRES', 'nearest_photo')),
     (TUNING, 'failures', (*FIDELITIES, *PLACES)),
