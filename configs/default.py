@@ -325,7 +325,7 @@ def _stage(
   stage = ml_collections.ConfigDict()
   # False leaves the stage as pre-trained.
   stage.train = True
-  # Optimizer steps.
+  # Optimizer steps. Fine detail takes more in stage_2 (docs/tuning.md).
   stage.steps = steps
   # Photos per step; as many class images come on top.
   stage.batch = batch

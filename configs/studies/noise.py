@@ -2,7 +2,8 @@
 
   python -m dbflax.main --mode=study --config=configs/studies/noise.py
 
-At 256 pixels, so a run takes longer than in other studies.
+At 256 pixels, so a run takes longer than in other studies. The subjects have no
+detail that 64 pixels do not hint at; those of weave.py do.
 """
 
 from configs.studies import common

@@ -31,8 +31,8 @@ GRAIN = (
   (0.091, 8, 0.4, 0.06), (0.043, -6, 2.1, 0.08), (0.027, 3, 4.4, 0.08),
   (0.0131, -3, 1.2, 0.06), (0.0083, 4, 3.6, 0.06),
 )  # fmt: skip
-# Threads, upright and level. One is as wide as a pixel of 64, over which it
-# averages to nothing: super-resolution has to know of them.
+# Threads, upright and level. One and its gap are as wide as a pixel of 64, over
+# which they average to nothing: super-resolution has to know of them.
 WEAVE = ((1 / 64, 0, 0.0, 0.25), (1 / 64, 90, 0.0, 0.25))
 _STROKES = (
   (0.15, 20, 0.0, 0.035), (0.11, 75, 2.0, 0.035), (0.073, 48, 4.0, 0.03),
