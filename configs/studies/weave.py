@@ -25,7 +25,8 @@ def get_config():
     ('40 steps', {'stage_2.steps': 40}),
     ('not fine-tuned', {'stage_2.train': False}),
   )
-  config.expect = ()
+  # A figure of the second command's; samples have none that could tell.
+  config.expect = (('distance', '160 steps', '<', 'not fine-tuned'),)
   config.subjects = tuple(
     {**one, 'photos': f'{one["photos"]}/woven'} for one in common.SUBJECTS
   )

@@ -16,6 +16,8 @@ from dbflax.evaluate import metrics
 Key = tuple[str, str, int]  # arm, subject, seed
 # {run: {figure: value}}; a figure is 'network: name'.
 Scores = Mapping[Key, Mapping[str, float]]
+# Less is .000 in tables, on whichever side of it.
+_SHOWN = 0.0005
 
 
 class Estimate(NamedTuple):
@@ -109,4 +111,6 @@ def _finding(found: Estimate, sign: str) -> str:
   if found.interval is None:
     return f'{direction}, one subject'
   low, high = found.interval
+  if max(-low, high) < _SHOWN:
+    return 'no difference'
   return direction if low > 0 or high < 0 else f'{direction}, not certain'

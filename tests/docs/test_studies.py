@@ -1,5 +1,6 @@
 """Tables of studies say what the results in docs/studies say."""
 
+import importlib
 import json
 import pathlib
 import re
@@ -7,6 +8,7 @@ import re
 import pytest
 
 from dbflax.study import findings
+from dbflax.study import results as results_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
 README, TUNING, QUALITY = 'README.md', 'docs/tuning.md', 'docs/quality.md'
@@ -176,3 +178,17 @@ def test_results_are_of_the_study_and_whole(path):
   assert study['name'] == f'study_{path.stem}'
   assert study['runs']['done'] == study['runs']['planned']
   assert len(study['scores']) == study['runs']['done']
+
+
+@pytest.mark.parametrize(
+  'path',
+  sorted((ROOT / 'docs/studies').glob('*.json')),
+  ids=lambda path: path.stem,
+)
+def test_figures_and_verdicts_are_those_of_the_runs(path):
+  study = results(path.stem)
+  module = f'configs.studies.{path.stem.removesuffix("_details")}'
+  config = importlib.import_module(module).get_config()
+  again = results_lib.gather(config, study['scores'], study['runs']['planned'])
+  again['name'] = study['name']
+  assert json.loads(json.dumps(again)) == study

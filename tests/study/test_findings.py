@@ -44,6 +44,10 @@ def test_arms_are_compared_within_subjects_that_both_have():
     ((0.1, 0.9), '>', 'against the paper'),
     ((0.1, 0.75), '<', 'as in the paper, not certain'),
     ((0.05, 0.7), '<', 'against the paper, not certain'),
+    ((0.0004, 0.8004), '<', 'no difference'),
+    ((0.0004, 0.7996), '>', 'no difference'),
+    ((0.0006, 0.8006), '<', 'as in the paper'),
+    ((-0.0006, 0.8004), '<', 'against the paper, not certain'),
   ],
 )
 def test_a_verdict_needs_an_interval_beside_zero(off, sign, finding):
