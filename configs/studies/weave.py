@@ -25,8 +25,11 @@ def get_config():
     ('40 steps', {'stage_2.steps': 40}),
     ('not fine-tuned', {'stage_2.train': False}),
   )
-  # A figure of the second command's; samples have none that could tell.
-  config.expect = (('distance', '160 steps', '<', 'not fine-tuned'),)
+  config.expect = (
+    ('photo_distance', '160 steps', '<', 'not fine-tuned'),
+    # Of the second command.
+    ('distance', '160 steps', '<', 'not fine-tuned'),
+  )
   config.subjects = tuple(
     {**one, 'photos': f'{one["photos"]}/woven'} for one in common.SUBJECTS
   )
