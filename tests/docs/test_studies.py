@@ -169,11 +169,14 @@ def test_the_readme_has_prior_preservation(figure):
   assert f'| {row} |' in (ROOT / README).read_text()
 
 
-@pytest.mark.parametrize(
+each_results = pytest.mark.parametrize(
   'path',
   sorted((ROOT / 'docs/studies').glob('*.json')),
   ids=lambda path: path.stem,
 )
+
+
+@each_results
 def test_results_are_of_the_study_and_whole(path):
   study = results(path.stem)
   assert study['name'] == f'study_{path.stem}'
@@ -181,11 +184,7 @@ def test_results_are_of_the_study_and_whole(path):
   assert len(study['scores']) == study['runs']['done']
 
 
-@pytest.mark.parametrize(
-  'path',
-  sorted((ROOT / 'docs/studies').glob('*.json')),
-  ids=lambda path: path.stem,
-)
+@each_results
 def test_figures_and_verdicts_are_those_of_the_runs(path):
   study = results(path.stem)
   module = f'configs.studies.{path.stem.removesuffix("_details")}'
