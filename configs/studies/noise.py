@@ -2,8 +2,9 @@
 
   python -m dbflax.main --mode=study --config=configs/studies/noise.py
 
-At 256 pixels, so a run takes longer than in other studies. The subjects have no
-detail that 64 pixels do not hint at; those of weave.py do.
+At 256 pixels, so a run takes longer than in other studies. What 64 pixels
+do not show of these subjects is the fur of all toys; of those of weave.py it is
+more.
 """
 
 from configs.studies import common

@@ -5,7 +5,7 @@
     --config=configs/studies/weave.py --workdir=runs/study_weave
 
 The subjects are of cloth, of whose threads a picture of 64 pixels shows
-nothing; those of noise.py have no such detail. The base is not fine-tuned: what
+nothing, and which no other toy has. The base is not fine-tuned: what
 counts is how the runs enlarge renders of their subject, which the second
 command says.
 """
