@@ -27,7 +27,7 @@ from dbflax import cascade, disk, errors, main, nouns
 from dbflax import job as job_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images
-from dbflax.evaluate import lpips, metrics, scoring
+from dbflax.evaluate import lpips, metrics
 from dbflax.study import elsewhere, results, runs
 from dbflax.toybox import scene as scene_lib
 from dbflax.toybox import subjects
@@ -79,7 +79,7 @@ def figures(drawn: np.ndarray, real: np.ndarray) -> dict[str, float]:
   ]
   return {
     'pixels: PSNR': float(metrics.psnr(drawn, real).mean()),
-    f'{scoring.LPIPS}: distance': float(np.mean(far)),
+    f'{lpips.NAMES[lpips.ALEXNET]}: distance': float(np.mean(far)),
   }
 
 

@@ -224,11 +224,11 @@ def _evaluate() -> ml_collections.ConfigDict:
   # the prompt ('a zk dog on the beach', with subject.identifier=zk, or
   # 'a {subject} on the beach'); '' is the samples of this run.
   evaluate.images = ''
-  # What looks at them: 'toybox' (the embedded oracle, for toybox alone),
-  # 'efficientnet_lite0' (of the extra 'metrics', for real photos), a
-  # directory or repository of the Hugging Face hub with a vision transformer
-  # or CLIP; the paper's are 'facebook/dino-vits16' and
-  # 'openai/clip-vit-base-patch32'.
+  # What looks at them: 'toybox' (the embedded oracle, for toybox alone), of
+  # the extra 'metrics' 'efficientnet_lite0' (for real photos) and 'lpips_vgg16'
+  # (slow, beside AlexNet's LPIPS), a directory or repository of the Hugging
+  # Face hub with a vision transformer or CLIP; the paper's are
+  # 'facebook/dino-vits16' and 'openai/clip-vit-base-patch32'.
   evaluate.networks = ('toybox',)
   # Workdirs of other subjects that have been evaluated: figures are then
   # averaged over all subjects too, with an interval.

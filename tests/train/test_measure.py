@@ -1,5 +1,6 @@
 """Choosing what to measure, keeping what was measured, and showing it."""
 
+import importlib.util
 import json
 
 import jax
@@ -136,7 +137,7 @@ def test_better_than_bicubic_is_more_than_equal():
 
 
 def test_without_the_extra_no_dog_is_drawn(monkeypatch):
-  monkeypatch.setattr(measure.importlib.util, 'find_spec', lambda name: None)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   lpips._network.cache_clear()
   assert measure._distance() is None
   # No bench is needed, so nothing is sampled.
