@@ -61,6 +61,7 @@ noise_details: distance: 1e-5 less not fine-tuned
 weave_details: distance: not fine-tuned less 160 steps
 weave_details: distance: not fine-tuned less 40 steps
 weave: photo_distance: not fine-tuned less 160 steps
+weave_details: PSNR: 160 steps less not fine-tuned
 weave_details: PSNR: not fine-tuned less 40 steps
 photos: subject_fidelity: 1 less 4
 photos: subject_fidelity: 1 less 5
