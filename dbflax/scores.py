@@ -98,6 +98,7 @@ def judges(config) -> dict:
 
 
 def _judges(judges: _Judges) -> dict:
+  # AlexNet's is there wherever its package is, and needs no mention.
   others = [[lpips.NAMES[n], {}] for n in judges.lpips if n != lpips.ALEXNET]
   return {
     'networks': [[n.name, dict(n.weights)] for n in judges.networks] + others,
