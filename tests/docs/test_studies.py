@@ -49,7 +49,9 @@ identifier: subject_fidelity: another rare less another word
 identifier: subject_fidelity: another random less another rare
 response: subject_fidelity: hzz less qsd
 response: subject_fidelity: hzz less ztq
-response: PRES: hzz less qsd
+response: subject_fidelity: qsd less svv
+response: PRES: qsd less hzz
+response: prompt_fidelity/accessory: qsd less hzz
 class_noun: subject_fidelity: none less correct
 class_noun: subject_fidelity: correct, no prior loss less none, no prior loss
 noise: photo_distance: not fine-tuned less 1e-5
