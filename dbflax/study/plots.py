@@ -51,11 +51,15 @@ def draw(results: dict) -> str:
 
 
 def _shown(results: dict) -> list[tuple[str, intervals.Estimates]]:
-  """(figure, its estimates) of each panel."""
+  """(title, estimates) of each panel; of two networks' figures, whose it is."""
   short = lambda figure: figure.split(': ')[-1]
+  names = [*map(short, results['figures'])]
   found = [short(verdict['figure']) for verdict in results['verdicts']]
   return [
-    (name, results_lib.estimates(results, figure))
+    (
+      name if names.count(name) == 1 else figure,
+      results_lib.estimates(results, figure),
+    )
     for name in dict.fromkeys([*FIGURES, *found])
     for figure in results['figures']
     if short(figure) == name

@@ -55,6 +55,13 @@ def test_what_a_study_expects_something_of_is_shown_in_a_second_row():
   assert high == pytest.approx(height * 2)
 
 
+def test_figures_of_two_networks_say_whose_they_are():
+  names = [LPIPS, 'LPIPS VGG16: DIV', ORACLE]
+  drawn = plots.draw(results({n: {'with': estimate(0.5)} for n in names}))
+  titles = _titles(drawn, [*names, *plots.FIGURES])
+  assert titles == ['PRES', LPIPS, 'LPIPS VGG16: DIV']
+
+
 def _titles(drawn, names):
   words = re.findall(r'<text[^>]*>([^<]+)</text>', drawn)
   return [word for word in words if word in names]
