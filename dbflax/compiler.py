@@ -99,6 +99,9 @@ class Compiler:
       _COMMAND,
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
+      # XLA would ask for a bug report of what compiles for two minutes, as what
+      # gives way to a training may.
+      env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'},
       process_group=0,
     )
     request = self._config, self._names, self._folder
