@@ -56,12 +56,20 @@ def _backward(kept, grad: Heads):
   errors = weights * (jnp.einsum('bhqd,bhkd->bhqk', grad, v) - mean / total)
   return _turn(
     jnp.einsum('bhqk,bhkd->bhqd', errors, k) * q.shape[-1] ** -0.5,
-    jnp.einsum('bhqk,bhqd->bhkd', errors, q),
-    jnp.einsum('bhqk,bhqd->bhkd', weights, grad),
+    _sum_over_queries(errors, q),
+    _sum_over_queries(weights, grad),
   )
 
 
 _attend.defvjp(_forward, _backward)
+
+
+def _sum_over_queries(
+  weights: Weights, x: Float[Array, 'B H Q D']
+) -> Float[Array, 'B H K D']:
+  """weightsᵀ x as (xᵀ weights)ᵀ: `x` is the smaller one to turn."""
+  turned = jnp.einsum('bhdq,bhqk->bhdk', x.swapaxes(2, 3), weights)
+  return turned.swapaxes(2, 3)
 
 
 def _turn(*arrays):

@@ -6,6 +6,8 @@ Conventions that differ from Flax's defaults are torch's: norm epsilon 1e-5,
 3×3 convolutions padded by one on every side.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -50,7 +52,24 @@ class GroupNorm(nn.Module):
     """Every channel's moment replaced by its group's mean."""
     size = moment.shape[-1] // self.num_groups
     groups = moment.reshape(*moment.shape[:-1], self.num_groups, size)
-    return jnp.repeat(groups.mean(-1), size, axis=-1)
+    repeat = functools.partial(jnp.repeat, repeats=size, axis=-1)
+    if self.num_groups == 1:
+      return repeat(groups.mean(-1))
+    return jax.lax.platform_dependent(
+      groups.mean(-1), cpu=functools.partial(_spread, size), default=repeat
+    )
+
+
+def _spread(size: int, groups: Float[Array, '*any G']):
+  """Every group's value for each of its `size` channels, by a product.
+
+  XLA's CPU backend repeats values where they are used: for every pixel and
+  channel it looks up the group. A norm of 32 groups and a GELU, of 2 × 64 × 64
+  pixels and 64 channels, take half the time where it does not.
+  """
+  count = groups.shape[-1]
+  member = jnp.arange(count)[:, None] == jnp.arange(count * size) // size
+  return groups @ member.astype(groups.dtype)
 
 
 def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
@@ -66,6 +85,16 @@ def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
     conv_general_dilated=lambda x, kernel, *_, **__: convolution.conv3x3(
       x, kernel
     ),
+    name=name,
+  )
+
+
+def conv1x1(channels: int, name: str, dtype) -> nn.Dense:
+  """A product of each pixel's channels, or of each token's."""
+  return nn.Dense(
+    channels,
+    dtype=dtype,
+    dot_general=lambda x, kernel, *_, **__: convolution.conv1x1(x, kernel),
     name=name,
   )
 
@@ -112,8 +141,7 @@ class ResnetBlock(nn.Module):
     # Zero at the start of pre-training: every block begins as identity.
     h = conv3x3(self.channels, 'conv2', self.dtype, zero=True)(h)
     if x.shape[-1] != self.channels:
-      # A 1×1 convolution is a matrix product, and faster as one.
-      x = nn.Dense(self.channels, dtype=self.dtype, name='conv_shortcut')(x)
+      x = conv1x1(self.channels, 'conv_shortcut', self.dtype)(x)
     return (x + h) / self.out_scale_factor
 
 
@@ -129,7 +157,7 @@ class AddedKVAttention(nn.Module):
   @nn.compact
   def __call__(self, x: Image, text: Float[Array, 'B L T']):
     b, h, w, c = x.shape
-    dense = lambda name, y: nn.Dense(c, dtype=self.dtype, name=name)(y)
+    dense = lambda name, y: conv1x1(c, name, self.dtype)(y)
     split = lambda y: y.reshape(b, -1, c // self.head_dim, self.head_dim)
     pixels = x.reshape(b, h * w, c)
     norm = lambda groups, name: GroupNorm(groups, dtype=self.dtype, name=name)

@@ -1,6 +1,6 @@
-"""A 3×3 convolution whose kernel gets its gradient fast on a CPU, too.
+"""Convolutions whose kernels get their gradients fast on a CPU, too.
 
-The gradient of the kernel's tap (i, j) is one matrix product,
+The gradient of tap (i, j) of a 3×3 kernel is one matrix product,
 
     dW[i, j] = sum over b, y, x of  X[b, y, x]^T dY[b, y + 1 - i, x + 1 - j]
 
@@ -8,6 +8,11 @@ with dY zero outside. XLA's CPU backend makes one convolution of all nine, with
 dY as its window. From some thousands of pixels on, nine products one after the
 other are faster: on one core 2.9 times for 256 × 256 pixels of 16 channels, 2.2
 times for 4 × 64 × 64 of 96. On GPUs and TPUs the one convolution stays.
+
+A 1×1 convolution has one product, X^T dY. JAX states it as the transpose of
+dY^T X, for which that backend turns dY. In the loop that turns it, against the
+order of memory, it also computes what dY is the sum of: along the residual
+blocks of a U-Net of 29 M parameters, of as many as 66 arrays.
 """
 
 import jax
@@ -24,36 +29,44 @@ _AXES = ('NHWC', 'HWIO', 'NHWC')
 _MANY_PIXELS = 4096
 
 
-@jax.custom_vjp
 def conv3x3(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   """`x` convolved, padded as torch pads it: by one on every side."""
-  return _convolve(x, kernel)
+  return _conv3x3(x, kernel)
+
+
+def conv1x1(
+  x: Float[Array, 'B *pixels C'], kernel: Float[Array, 'C D']
+) -> Float[Array, 'B *pixels D']:
+  """A matrix product, which is faster than the convolution that it is."""
+  return _conv1x1(x, kernel)
+
+
+def _differentiable(forward, input_gradient, kernel_gradient):
+  """`forward(x, kernel)` with these gradients, of those that are asked for."""
+  function = jax.custom_vjp(forward)
+
+  def keep(x, kernel):
+    kept = (
+      x.value if kernel.perturbed else None,
+      kernel.value if x.perturbed else None,
+    )
+    return forward(x.value, kernel.value), kept
+
+  def backward(kept, grad):
+    x, kernel = kept
+    return (
+      None if kernel is None else input_gradient(kernel, grad),
+      None if x is None else kernel_gradient(x, grad),
+    )
+
+  function.defvjp(keep, backward, symbolic_zeros=True)
+  return function
 
 
 def _convolve(x: Image, kernel: Kernel):
   return lax.conv_general_dilated(
     x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_AXES
   )
-
-
-def _forward(x, kernel):
-  """Keeps what the gradients need that are asked for."""
-  kept = (
-    x.value if kernel.perturbed else None,
-    kernel.value if x.perturbed else None,
-  )
-  return _convolve(x.value, kernel.value), kept
-
-
-def _backward(kept, grad: Float[Array, 'B H W D']):
-  x, kernel = kept
-  return (
-    None if kernel is None else _input_gradient(kernel, grad),
-    None if x is None else _kernel_gradient(x, grad),
-  )
-
-
-conv3x3.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _input_gradient(kernel: Kernel, grad: Float[Array, 'B H W D']) -> Image:
@@ -99,3 +112,15 @@ def _as_products(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
   offsets = (2 - jnp.arange(3))[:, None] * row + (2 - jnp.arange(3))
   taps = lax.map(product, offsets.reshape(-1))
   return taps.reshape(3, 3, c, -1)
+
+
+_conv3x3 = _differentiable(_convolve, _input_gradient, _kernel_gradient)
+_conv1x1 = _differentiable(
+  lambda x, kernel: x @ kernel,
+  lambda kernel, grad: grad @ kernel.T,
+  lambda x, grad: _rows(x).T @ _rows(grad),
+)
+
+
+def _rows(x: Float[Array, 'B *pixels C']) -> Float[Array, 'N C']:
+  return x.reshape(-1, x.shape[-1])

@@ -73,6 +73,19 @@ def test_only_cpus_divide_late(platform, divisions):
   assert len(large) == divisions
 
 
+def test_weights_are_never_turned():
+  """Products take them as they lie, keys last, or as the second factor."""
+  lowered = jax.jit(functools.partial(gradients, attention.attend))
+  lines = lowered.lower(*example()).as_text().splitlines()
+  first = [
+    line
+    for line in lines
+    if 'stablehlo.dot_general' in line and ': (tensor<2x3x6x9xf32>' in line
+  ]
+  assert len(first) == 2  # of the result, and of the gradient of q
+  assert all('contracting_dims = [3] x' in line for line in first)
+
+
 def test_the_plan_counts_what_the_formula_takes():
   count = lambda function: flops.count(
     jax.make_jaxpr(functools.partial(gradients, function))(*example())

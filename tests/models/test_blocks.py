@@ -54,6 +54,21 @@ def test_group_norm_of_a_flat_image_is_its_bias():
   np.testing.assert_allclose(found[0, 0, 0], jnp.arange(6.0), atol=1e-2)
 
 
+@pytest.mark.parametrize(
+  ('platform', 'groups', 'products'),
+  [('cpu', 4, 3), ('cpu', 1, 0), ('tpu', 4, 0)],
+)
+def test_a_cpu_spreads_moments_of_groups_by_products(
+  platform, groups, products
+):
+  """Of the first mean, and of both moments about it."""
+  norm = blocks.GroupNorm(groups)
+  params = {'params': {'scale': jnp.ones(12), 'bias': jnp.zeros(12)}}
+  traced = jax.jit(norm.apply).trace(params, _normal(0, (2, 4, 6, 12)))
+  lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert lowered.count('stablehlo.dot_general') == products
+
+
 def test_pooling_undoes_enlarging():
   x = _normal(0, (2, 3, 5, 4))
   up = blocks.nearest_up(x)

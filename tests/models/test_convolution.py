@@ -1,4 +1,4 @@
-"""The 3×3 convolution against XLA's own, gradients included."""
+"""Convolutions against XLA's own, gradients included."""
 
 import jax
 import jax.numpy as jnp
@@ -79,3 +79,30 @@ def test_the_plan_counts_what_a_tpu_runs(learned):
     )
 
   assert count(convolution.conv3x3) == count(plain)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize('pixels', [(4, 3), (12,)])
+def test_products_of_channels_and_their_gradients_are_those_of_jax(
+  pixels, dtype
+):
+  """For images and token sequences."""
+  x, kernel = example((2, *pixels, 5), dtype=dtype)
+  kernel = kernel[0, 0]
+  assert jnp.array_equal(convolution.conv1x1(x, kernel), x @ kernel)
+  ours = gradients(convolution.conv1x1, x, kernel)
+  for mine, theirs in zip(ours, gradients(jnp.matmul, x, kernel), strict=True):
+    assert mine.dtype == dtype
+    error = jnp.abs(mine - theirs).max() / jnp.abs(theirs).max()
+    assert error < (1e-5 if dtype == jnp.float32 else 1e-2)
+
+
+@pytest.mark.parametrize(
+  ('product', 'turned'), [(convolution.conv1x1, False), (jnp.matmul, True)]
+)
+def test_the_gradient_of_a_product_is_not_turned(product, turned):
+  """Nothing has its 7 channels first, as the transpose of dYᵀ X has."""
+  x, kernel = example((2, 4, 3, 5))
+  loss = lambda kernel: jnp.sin(product(x, kernel)).sum()
+  lowered = jax.jit(jax.grad(loss)).lower(kernel[0, 0]).as_text()
+  assert ('tensor<7x' in lowered) == turned
