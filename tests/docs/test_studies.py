@@ -36,6 +36,8 @@ response: PRES: hzz less qsd
 weave_details: distance: 160 steps less not fine-tuned
 """,
   TUNING: """
+samplers: subject_fidelity: ancestral 32 less ddim 8
+samplers: PRES: ancestral 32 less ddim 8
 prior_weight: PRES: 1.0 less 10.0
 prior_weight: subject_fidelity: 0.3 less 1.0
 prior_weight: prompt_fidelity: 1.0 less 0.3
@@ -104,6 +106,7 @@ def estimate(values: dict, sign: str = '') -> str:
   ('doc', 'study', 'columns'),
   [
     (TUNING, 'prior_weight', (*FIDELITIES, 'PRES')),
+    (TUNING, 'samplers', (*FIDELITIES, 'PRES', 'DIV')),
     (TUNING, 'identifier', (*FIDELITIES, 'PRES')),
     (TUNING, 'response', (*FIDELITIES, 'PRES')),
     (TUNING, 'class_noun', FIDELITIES),
