@@ -14,7 +14,7 @@ def get_config():
   return common.study(
     'study_response',
     question='Is an identifier learnt better if the base responds to it more?',
-    paper='It takes any rare token (section 3.2), and does not compare them.',
+    paper='Section 3.2: any rare token is taken; they are not compared.',
     arms={
       'qsd': {},
       'svv': {'subject.identifier': 'svv'},

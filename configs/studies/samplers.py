@@ -14,8 +14,8 @@ def get_config():
   return common.study(
     'study_samplers',
     question='Does it matter how the class images are sampled?',
-    paper='The paper samples them as all pictures (section 3.3), and says '
-    'nothing of other samplers.',
+    paper='Section 3.3: they are sampled as all pictures are; no other sampler '
+    'is tried.',
     arms={
       'ancestral 32': {},
       'ddim 16': sampled('ddim', 16),

@@ -36,6 +36,7 @@ def write(
       for figure in results['figures']
     ],
     'verdicts': results_lib.verdicts(results),
+    'differences': results_lib.differences(results),
     'subjects': _subjects(shown),
     'command': command,
   }

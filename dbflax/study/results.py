@@ -124,6 +124,18 @@ def verdicts(results: dict) -> list[tuple[str, str, str, str]]:
   ]
 
 
+def differences(results: dict) -> list[list[str]]:
+  """[figure, how much each arm but the first has more than the first …]."""
+  return [
+    [figure, *(_difference(values, arm) for arm in results['arms'][1:])]
+    for figure, values in results['figures'].items()
+  ]
+
+
+def _difference(values: dict, arm: str) -> str:
+  return estimate(arm in values and values[arm]['difference'] or None, '+')
+
+
 def estimates(results: dict, figure: str) -> intervals.Estimates:
   """(arm, mean, interval) of the arms that have the figure."""
   found = results['figures'][figure]

@@ -114,6 +114,10 @@ def test_the_table_has_a_row_for_each_figure_and_a_column_for_each_arm():
     0.1
   )
   assert made['figures'][LPIPS].keys() == {'on'}
+  assert results.differences(made) == [
+    [PRES, '+0.100 [+0.100, +0.100]'],
+    [LPIPS, '-'],
+  ]
   lines = results.table(made).splitlines()
   assert lines[0].startswith('prior: 4 of 6 runs, 2 subjects, 1 seeds.')
   assert lines[2].split() == ['on', 'off']

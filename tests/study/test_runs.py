@@ -128,7 +128,8 @@ def test_a_study_from_its_command_to_its_table(tmp_path, command, capsys):
   assert _picture(root, 'one') != _picture(root, 'two')
 
   page = (root / 'report/index.html').read_text()
-  for text in ('toybox oracle: PRES', 'one &lt; two', '3 of 3', 'same'):
+  texts = ('toybox oracle: PRES', 'one &lt; two', '3 of 3', 'same')
+  for text in (*texts, f'Differences from {results["arms"][0]}'):
     assert text in page
   # Five photos, and a picture of each arm and prompt.
   assert page.count('<img src="data:image/png') == 5 + 3 * 2
