@@ -36,8 +36,12 @@ response: PRES: hzz less qsd
 weave_details: distance: 160 steps less not fine-tuned
 """,
   TUNING: """
+samplers: subject_fidelity: ancestral 32 less ddim 16
 samplers: subject_fidelity: ancestral 32 less ddim 8
+samplers: PRES: ancestral 32 less ddim 16
 samplers: PRES: ancestral 32 less ddim 8
+samplers: subject_fidelity: dpmpp_2m 12 less ancestral 32
+samplers: PRES: dpmpp_2m 12 less ancestral 32
 prior_weight: PRES: 1.0 less 10.0
 prior_weight: subject_fidelity: 0.3 less 1.0
 prior_weight: prompt_fidelity: 1.0 less 0.3
