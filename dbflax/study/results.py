@@ -80,16 +80,14 @@ def _verdict(verdict: findings.Verdict) -> dict:
 
 def table(results: dict) -> str:
   """results.json for people: figures by arm, and what the paper expects."""
-  arms, done = results['arms'], results['runs']
-  rows = [['', *arms]]
-  for figure, values in results['figures'].items():
-    rows.append([figure, *(estimate(values.get(arm)) for arm in arms)])
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  done = results['runs']
+  cells = [['', *results['arms']], *rows(results)]
+  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
   lines = [
     '  '.join(
       f'{cell:{width}}' for cell, width in zip(row, widths, strict=True)
     )
-    for row in rows
+    for row in cells
   ]
   head = (
     f'{results["name"]}: {done["done"]} of {done["planned"]} runs, '
