@@ -72,9 +72,12 @@ def _spread(size: int, groups: Float[Array, '*any G']):
   return groups @ member.astype(groups.dtype)
 
 
-def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
-  """A 3×3 convolution, padded as torch pads it."""
+def conv3x3(
+  channels: int, name: str, dtype, zero: bool = False, up: bool = False
+) -> nn.Conv:
+  """A 3×3 convolution, padded as torch pads it, `up`: of x enlarged twice."""
   init = nn.initializers.zeros if zero else nn.initializers.lecun_normal()
+  convolve = convolution.conv3x3_up if up else convolution.conv3x3
   return nn.Conv(
     channels,
     (3, 3),
@@ -82,9 +85,7 @@ def conv3x3(channels: int, name: str, dtype, zero: bool = False) -> nn.Conv:
     dtype=dtype,
     kernel_init=init,
     # Strides and padding, the other arguments, are those of every conv3x3.
-    conv_general_dilated=lambda x, kernel, *_, **__: convolution.conv3x3(
-      x, kernel
-    ),
+    conv_general_dilated=lambda x, kernel, *_, **__: convolve(x, kernel),
     name=name,
   )
 
@@ -104,13 +105,7 @@ def average_pool(x: Image) -> Float[Array, 'B H/2 W/2 C']:
   return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
 
 
-def nearest_up(x: Image) -> Float[Array, 'B 2H 2W C']:
-  b, h, w, c = x.shape
-  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
-  return x.reshape(b, 2 * h, 2 * w, c)
-
-
-RESAMPLE = {'': lambda x: x, 'down': average_pool, 'up': nearest_up}
+RESAMPLE = {'': lambda x: x, 'down': average_pool, 'up': convolution.nearest_up}
 
 
 class ResnetBlock(nn.Module):
@@ -131,9 +126,11 @@ class ResnetBlock(nn.Module):
     norm = lambda name: GroupNorm(
       self.num_groups, self.epsilon, self.dtype, name=name
     )
-    h = RESAMPLE[self.resample](act(norm('norm1')(x)))
+    h = act(norm('norm1')(x))
+    up = self.resample == 'up'
+    h = h if up else RESAMPLE[self.resample](h)
+    h = conv3x3(self.channels, 'conv1', self.dtype, up=up)(h)
     x = RESAMPLE[self.resample](x)
-    h = conv3x3(self.channels, 'conv1', self.dtype)(h)
     temb = temb if self.skip_time_act else act(temb)
     film = nn.Dense(2 * self.channels, dtype=self.dtype, name='time_emb_proj')
     scale, shift = jnp.split(film(temb)[:, None, None, :], 2, axis=-1)

@@ -13,7 +13,15 @@ A 1×1 convolution has one product, X^T dY. JAX states it as the transpose of
 dY^T X, for which that backend turns dY. In the loop that turns it, against the
 order of memory, it also computes what dY is the sum of: along the residual
 blocks of a U-Net of 29 M parameters, of as many as 66 arrays.
+
+In a picture enlarged twice four neighbours are one pixel, so that several of
+the nine taps meet the same one. Four pixels with a corner in common meet a 2×2
+window of the small picture, each with sums of its taps. So on a CPU the small
+picture is convolved, by a 2×2 kernel of 4 D channels, and the four laid out:
+16 products of C × D for a window instead of 36.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +35,25 @@ _AXES = ('NHWC', 'HWIO', 'NHWC')
 # Pixels of a batch from which on there are products; below they gain little, as
 # at 4 × 32 × 32 of 192 channels, but take time to compile.
 _MANY_PIXELS = 4096
+# Pixels of a batch of small pictures from which on taps are summed; at 2 × 8 ×
+# 8 of 256 channels the sums and their gradient take longer than they save.
+_ENOUGH_PIXELS = 512
 
 
 def conv3x3(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   """`x` convolved, padded as torch pads it: by one on every side."""
   return _conv3x3(x, kernel)
+
+
+def conv3x3_up(x: Image, kernel: Kernel) -> Float[Array, 'B 2H 2W D']:
+  """`conv3x3` of `nearest_up(x)`."""
+  return _conv3x3_up(x, kernel)
+
+
+def nearest_up(x: Image) -> Float[Array, 'B 2H 2W C']:
+  b, h, w, c = x.shape
+  x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
+  return x.reshape(b, 2 * h, 2 * w, c)
 
 
 def conv1x1(
@@ -63,7 +85,22 @@ def _differentiable(forward, input_gradient, kernel_gradient):
   return function
 
 
-def _convolve(x: Image, kernel: Kernel):
+def _by_pixels(x: Image, least: int, on_cpu, otherwise):
+  """`on_cpu` is for float32 and that many pixels, and for CPUs."""
+  if x.dtype != jnp.float32 or x.size // x.shape[-1] < least:
+    return otherwise
+  return functools.partial(
+    lax.platform_dependent, cpu=on_cpu, default=otherwise
+  )
+
+
+def _transpose(linear, argument, grad):
+  """The gradient of that argument, which is given as an array or its shape."""
+  return jax.linear_transpose(linear, argument)(grad)[0]
+
+
+def _convolve(x: Image, kernel: Float[Array, 'k k C D']):
+  """Padded by one, whatever k is: of 2×2 kernels H + 1 by W + 1 pixels."""
   return lax.conv_general_dilated(
     x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_AXES
   )
@@ -71,50 +108,123 @@ def _convolve(x: Image, kernel: Kernel):
 
 def _input_gradient(kernel: Kernel, grad: Float[Array, 'B H W D']) -> Image:
   x = jax.ShapeDtypeStruct((*grad.shape[:-1], kernel.shape[2]), kernel.dtype)
-  transpose = jax.linear_transpose(lambda x: _convolve(x, kernel), x)
-  return transpose(grad)[0]
+  return _transpose(lambda x: _convolve(x, kernel), x, grad)
 
 
 def _kernel_gradient(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
-  b, h, w, _ = x.shape
-  if x.dtype != jnp.float32 or b * h * w < _MANY_PIXELS:
-    return _as_convolution(x, grad)
-  return lax.platform_dependent(
-    x, grad, cpu=_as_products, default=_as_convolution
-  )
+  products = functools.partial(_as_products, 3)
+  return _by_pixels(x, _MANY_PIXELS, products, _as_convolution)(x, grad)
 
 
 def _as_convolution(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
   kernel = jax.ShapeDtypeStruct((3, 3, x.shape[-1], grad.shape[-1]), x.dtype)
-  transpose = jax.linear_transpose(lambda k: _convolve(x, k), kernel)
-  return transpose(grad)[0]
+  return _transpose(lambda kernel: _convolve(x, kernel), kernel, grad)
 
 
-def _as_products(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
+def _as_products(size: int, x: Image, grad) -> Float[Array, 'k k C D']:
   """One product per tap: the padded gradient in a row, from the tap's on.
 
   Channels of `x` come first, as the product wants them; to have each tap turn
-  its part would take longer than the products.
+  its part would take longer than the products. `size` is k.
   """
   b, h, w, c = x.shape
-  row = w + 2
+  last = size - 1
+  row = w + last
   # Rows as long as those of the padded gradient: a tap is but an offset.
-  x = jnp.pad(x, ((0, 0), (0, 2), (0, 2), (0, 0))).reshape(b, -1, c)
-  grad = jnp.pad(grad, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  x = jnp.pad(x, ((0, 0), (0, last), (0, last), (0, 0))).reshape(b, -1, c)
+  edge = (size - 2, size - 2)
+  grad = jnp.pad(grad, ((0, 0), edge, edge, (0, 0)))
   grad = grad.reshape(b, -1, grad.shape[-1])
-  count = h * row - 2
+  count = h * row - last
   x_CxBxN = x[:, :count].transpose(2, 0, 1)
 
   def product(offset):
     shifted = lax.dynamic_slice_in_dim(grad, offset, count, axis=1)
     return jnp.einsum('cbn,bnd->cd', x_CxBxN, shifted)
 
-  offsets = (2 - jnp.arange(3))[:, None] * row + (2 - jnp.arange(3))
+  offsets = (last - jnp.arange(size))[:, None] * row + (last - jnp.arange(size))
   taps = lax.map(product, offsets.reshape(-1))
-  return taps.reshape(3, 3, c, -1)
+  return taps.reshape(size, size, c, -1)
+
+
+def _up(x: Image, kernel: Kernel) -> Float[Array, 'B 2H 2W D']:
+  return _by_pixels(x, _ENOUGH_PIXELS, _of_windows, _of_enlarged)(x, kernel)
+
+
+def _of_enlarged(x: Image, kernel: Kernel):
+  return _convolve(nearest_up(x), kernel)
+
+
+def _of_windows(x: Image, kernel: Kernel):
+  return _laid_out(_convolve(x, _sums(kernel)))
+
+
+def _up_input_gradient(kernel: Kernel, grad: Float[Array, 'B 2H 2W D']):
+  b, h, w, _ = grad.shape
+  x = jax.ShapeDtypeStruct((b, h // 2, w // 2, kernel.shape[2]), grad.dtype)
+
+  def gradient(up):
+    return lambda kernel, grad: _transpose(lambda x: up(x, kernel), x, grad)
+
+  return _by_pixels(
+    x, _ENOUGH_PIXELS, gradient(_of_windows), gradient(_of_enlarged)
+  )(kernel, grad)
+
+
+def _up_kernel_gradient(x: Image, grad: Float[Array, 'B 2H 2W D']) -> Kernel:
+  return _by_pixels(
+    x,
+    _ENOUGH_PIXELS,
+    _window_products,
+    lambda x, grad: _kernel_gradient(nearest_up(x), grad),
+  )(x, grad)
+
+
+def _window_products(x: Image, grad: Float[Array, 'B 2H 2W D']) -> Kernel:
+  b, h, w, c = x.shape
+  channels = grad.shape[-1]
+  like = lambda *shape: jax.ShapeDtypeStruct(shape, grad.dtype)
+  windows = like(b, h + 1, w + 1, 4 * channels)
+  sums = _as_products(2, x, _transpose(_laid_out, windows, grad))
+  return _transpose(_sums, like(3, 3, c, channels), sums)
+
+
+def _sums(kernel: Kernel) -> Float[Array, '2 2 C 4D']:
+  """What the four pixels around the corner of a 2×2 window make of it."""
+  rows = _sums_of_rows(kernel)  # [2 2 3 C D]: window, pixel, columns' taps
+  both = _sums_of_rows(rows.transpose(2, 0, 1, 3, 4))  # [2 2 2 2 C D]
+  windows = both.transpose(2, 0, 4, 3, 1, 5)
+  return windows.reshape(2, 2, kernel.shape[2], -1)
+
+
+def _sums_of_rows(taps: Float[Array, '3 *any']) -> Float[Array, '2 2 *any']:
+  """[row of the window, pixel, …].
+
+  The pixels at the edge of two rows are the lower half of the first, whose taps
+  meet both halves of the first and then the second, and the upper half of the
+  second, whose taps meet the first and then both halves of the second.
+  """
+  first, middle, last = taps
+  return jnp.stack(
+    [
+      jnp.stack([first + middle, first]),
+      jnp.stack([last, middle + last]),
+    ]
+  )
+
+
+def _laid_out(
+  windows: Float[Array, 'B H+1 W+1 4D'],
+) -> Float[Array, 'B 2H 2W D']:
+  """Four pixels of every window; at the edges, some are of the padding."""
+  b, h, w, channels = windows.shape
+  pixels = windows.reshape(b, h, w, 2, 2, channels // 4)
+  pixels = pixels.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1)
+  return pixels[:, 1:-1, 1:-1]
 
 
 _conv3x3 = _differentiable(_convolve, _input_gradient, _kernel_gradient)
+_conv3x3_up = _differentiable(_up, _up_input_gradient, _up_kernel_gradient)
 _conv1x1 = _differentiable(
   lambda x, kernel: x @ kernel,
   lambda kernel, grad: grad @ kernel.T,

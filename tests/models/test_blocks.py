@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax.models import blocks, embeddings
+from dbflax.models import blocks, convolution, embeddings
 
 
 def _normal(seed, shape):
@@ -71,7 +71,7 @@ def test_a_cpu_spreads_moments_of_groups_by_products(
 
 def test_pooling_undoes_enlarging():
   x = _normal(0, (2, 3, 5, 4))
-  up = blocks.nearest_up(x)
+  up = convolution.nearest_up(x)
   assert up.shape == (2, 6, 10, 4)
   np.testing.assert_array_equal(up[:, ::2, 1::2], x)
   np.testing.assert_allclose(blocks.average_pool(up), x, rtol=1e-6)

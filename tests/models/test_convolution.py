@@ -43,6 +43,45 @@ def test_results_and_gradients_are_those_of_xla(shape):
     assert error < 1e-5
 
 
+def plain_up(x, kernel):
+  return plain(x.repeat(2, axis=1).repeat(2, axis=2), kernel)
+
+
+@pytest.mark.parametrize(
+  'shape', [(2, 32, 24, 5), (1, 17, 31, 1), (2, 5, 6, 3), (5, 1, 1, 4)]
+)
+def test_of_enlarged_pictures_they_are_those_of_xla(shape):
+  x, kernel = example(shape)
+  out, expected = convolution.conv3x3_up(x, kernel), plain_up(x, kernel)
+  assert jnp.abs(out - expected).max() < 1e-5 * jnp.abs(expected).max()
+  ours = gradients(convolution.conv3x3_up, x, kernel)
+  for mine, theirs in zip(ours, gradients(plain_up, x, kernel), strict=True):
+    error = jnp.abs(mine - theirs).max() / jnp.abs(theirs).max()
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize(
+  ('platform', 'shape', 'dtype', 'summed'),
+  [
+    ('cpu', (2, 16, 16, 4), jnp.float32, True),
+    ('cpu', (2, 8, 8, 4), jnp.float32, False),
+    ('cpu', (2, 16, 16, 4), jnp.bfloat16, False),
+    ('tpu', (2, 16, 16, 4), jnp.float32, False),
+  ],
+)
+def test_taps_are_summed_for_many_pixels_on_cpus(
+  platform, shape, dtype, summed
+):
+  args = example(shape, dtype=dtype)
+  traced = jax.jit(convolution.conv3x3_up).trace(*args)
+  lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+  b, h, w, _ = shape
+  kind = 'f32' if dtype == jnp.float32 else 'bf16'
+  one_window_more = f'-> tensor<{b}x{h + 1}x{w + 1}x28x{kind}>'
+  assert (one_window_more in lowered) == summed
+  assert lowered.count('stablehlo.convolution') == 1
+
+
 def test_other_types_are_left_to_xla():
   x, kernel = example((1, 64, 64, 4), dtype=jnp.bfloat16)
   ours = gradients(convolution.conv3x3, x, kernel)
@@ -69,7 +108,11 @@ def test_few_pixels_are_left_to_xla():
 
 
 @pytest.mark.parametrize('learned', [(0,), (1,), (0, 1)])
-def test_the_plan_counts_what_a_tpu_runs(learned):
+@pytest.mark.parametrize(
+  ('ours', 'theirs'),
+  [(convolution.conv3x3, plain), (convolution.conv3x3_up, plain_up)],
+)
+def test_the_plan_counts_what_a_tpu_runs(ours, theirs, learned):
   """And nothing for the gradient of what is frozen."""
 
   def count(function):
@@ -78,7 +121,7 @@ def test_the_plan_counts_what_a_tpu_runs(learned):
       jax.make_jaxpr(jax.grad(loss, learned))(*example((1, 64, 64, 4)))
     )
 
-  assert count(convolution.conv3x3) == count(plain)
+  assert count(ours) == count(theirs)
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
