@@ -127,7 +127,7 @@ class ResnetBlock(nn.Module):
       self.num_groups, self.epsilon, self.dtype, name=name
     )
     h = act(norm('norm1')(x))
-    up = self.resample == 'up'
+    up = self.resample == 'up'  # which `conv1` does itself
     h = h if up else RESAMPLE[self.resample](h)
     h = conv3x3(self.channels, 'conv1', self.dtype, up=up)(h)
     x = RESAMPLE[self.resample](x)
