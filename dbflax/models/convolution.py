@@ -142,7 +142,8 @@ def _as_products(size: int, x: Image, grad) -> Float[Array, 'k k C D']:
     shifted = lax.dynamic_slice_in_dim(grad, offset, count, axis=1)
     return jnp.einsum('cbn,bnd->cd', x_CxBxN, shifted)
 
-  offsets = (last - jnp.arange(size))[:, None] * row + (last - jnp.arange(size))
+  steps = last - jnp.arange(size)
+  offsets = steps[:, None] * row + steps
   taps = lax.map(product, offsets.reshape(-1))
   return taps.reshape(size, size, c, -1)
 
@@ -162,13 +163,7 @@ def _of_windows(x: Image, kernel: Kernel):
 def _up_input_gradient(kernel: Kernel, grad: Float[Array, 'B 2H 2W D']):
   b, h, w, _ = grad.shape
   x = jax.ShapeDtypeStruct((b, h // 2, w // 2, kernel.shape[2]), grad.dtype)
-
-  def gradient(up):
-    return lambda kernel, grad: _transpose(lambda x: up(x, kernel), x, grad)
-
-  return _by_pixels(
-    x, _ENOUGH_PIXELS, gradient(_of_windows), gradient(_of_enlarged)
-  )(kernel, grad)
+  return _transpose(lambda x: _up(x, kernel), x, grad)
 
 
 def _up_kernel_gradient(x: Image, grad: Float[Array, 'B 2H 2W D']) -> Kernel:
