@@ -233,7 +233,7 @@ def apply_gradients(
   """(next state, gradient norm); if that is not finite, only the step moves."""
   norm = optax.tree.norm(grads)
   new = _updated(state, grads, optimizer, ema_decay)
-  keep = lambda a, b: jnp.where(jnp.isfinite(norm), a, b)
+  keep = functools.partial(jax.lax.select, jnp.isfinite(norm))
   kept = jax.tree.map(keep, new, state)
   return dataclasses.replace(kept, step=new.step), norm
 

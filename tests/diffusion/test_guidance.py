@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from dbflax.diffusion import guidance, process
 from dbflax.diffusion import schedule as schedule_lib
@@ -84,3 +85,16 @@ def test_a_largest_value_of_one_is_clipping():
   x = _normal(0, 3.0)
   found = guidance.dynamic_threshold(x, 0.95, 1.0)
   np.testing.assert_array_equal(found, jnp.clip(x, -1, 1))
+
+
+@pytest.mark.parametrize('quantile', [0.0, 0.1234, 0.5, 0.995, 1.0])
+@pytest.mark.parametrize('round_to', [0.0, 0.5])
+def test_the_threshold_is_the_quantile(quantile, round_to):
+  """With and without values that are there many times, zero among them."""
+  x = 1 + jnp.abs(_normal(0, 3.0))
+  if round_to:
+    x = jnp.round(_normal(0, 3.0) / round_to) * round_to
+  found = guidance.dynamic_threshold(x, quantile, 100.0)
+  expected = np.quantile(np.abs(x), quantile, axis=(1, 2, 3), keepdims=True)
+  s = np.maximum(expected, 1)
+  np.testing.assert_allclose(found, np.clip(x, -s, s) / s, rtol=1e-6)
