@@ -166,7 +166,7 @@ def _as_products(size: int, x: Image, grad) -> Float[Array, 'k k C D']:
   pad = lambda a, by: jnp.pad(a, ((0, 0), (by, by), (by, by), (0, 0)))
   if x.shape[-1] <= grad.shape[-1]:
     return _products(size, pad(x, 1), grad)
-  # Of x a pixel meets the gradient's before it by the taps after the middle.
+  # Around a pixel of x, what it has a part in lies in reverse.
   flipped = _products(size, pad(grad, size - 2), x)
   return flipped[::-1, ::-1].swapaxes(2, 3)
 
