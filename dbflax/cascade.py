@@ -152,7 +152,7 @@ def image_noise(keys: Array, shape: tuple[int, ...], stream: str) -> Callable:
   An image's noise depends on its own key only, so it does not matter in which
   batch, or on which host, it is drawn.
   """
-  draw = lambda key, step: jax.random.normal(rng.key(key, stream, step), shape)
+  draw = lambda key, step: rng.normal(rng.key(key, stream, step), shape)
   return lambda step: jax.vmap(draw, (0, None))(keys, step)
 
 

@@ -88,14 +88,14 @@ def draw(
   b = batch.image.shape[0]
   t = jax.random.randint(rng.key(key, 't'), (b,), 0, stage.schedule.num_steps)
   t = t.astype(jnp.float32)
-  eps = jax.random.normal(rng.key(key, 'eps'), batch.image.shape)
+  eps = rng.normal(rng.key(key, 'eps'), batch.image.shape)
   drop = jax.random.bernoulli(rng.key(key, 'drop'), objective.text_drop, (b,))
   if not stage.is_super_resolution:
     return Draws(t, eps, drop)
   low, high = objective.noise_level
   share = jax.random.uniform(rng.key(key, 'level'), (b,))
   level = low + (high - low) * share**objective.noise_power
-  lowres = jax.random.normal(rng.key(key, 'lowres'), batch.image.shape)
+  lowres = rng.normal(rng.key(key, 'lowres'), batch.image.shape)
   return Draws(t, eps, drop, level, lowres)
 
 
