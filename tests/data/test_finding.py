@@ -96,6 +96,7 @@ def shown(place: images.Square, box) -> float:
   return max(high, 0) * max(wide, 0) / ((right - left) * (bottom - top))
 
 
+@pytest.mark.slow
 @needs_package
 def test_a_subject_at_the_border_is_found(shared_data):
   """The numbers of dbflax/data/finding.py."""

@@ -85,6 +85,7 @@ def traces(monkeypatch):
   step._gradient.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_study_traces_once_and_each_run_is_what_it_is_alone(tmp_path, traces):
   study, work = _write(tmp_path, 'study', STUDY), tmp_path / 'work'
   flags = (f'--config={study}', f'--workdir={work}')

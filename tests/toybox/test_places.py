@@ -41,6 +41,7 @@ def _edges(seed: int, place_id) -> jax.Array:
   return coarse.reshape(-1)
 
 
+@pytest.mark.slow
 def test_edges_alone_tell_the_place():
   """The nearest mean of eight other photos is that of the same place."""
   places = jnp.arange(len(catalogue.PLACES))
