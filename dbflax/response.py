@@ -72,7 +72,7 @@ def of_texts(
   step = stage.schedule.num_steps / _TIMES
   times = jnp.floor((jnp.arange(_TIMES) + 0.5) * step)
   key = rng.key(jax.random.key(seed), 'response')
-  eps = jax.random.normal(key, (_TIMES, *images.shape))
+  eps = rng.normal(key, (_TIMES, *images.shape))
 
   @jax.jit
   def answers(params, text):

@@ -69,7 +69,7 @@ def augment(images: Image, key) -> Image:
   x = x + some('coarse') * (_coarse(x) - x)
   x = x * (1 + 0.1 * spread('contrast')) + 0.08 * spread('brightness')
   x = x + 0.03 * spread('tint', 3)
-  noise = jax.random.normal(k('noise'), x.shape)
+  noise = rng.normal(k('noise'), x.shape)
   return x + 0.2 * jnp.square(some('noise level')) * noise
 
 
