@@ -32,10 +32,12 @@ def build(
   clip_norm: float = 1.0,
   b2: float = 0.999,
   moments_dtype: str = 'float32',
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
   """Linear warmup, then a constant rate, at last a cosine down to zero.
 
-  Equal arguments give the same object, which programs are found by.
+  Equal arguments give the same object, which programs are found by. Its
+  `update(…, keep=)` says of each array of its state what becomes of it, by
+  (new, old); without it, the new one.
 
   Args:
     learning_rate: the rate after warmup. Muon's updates are scaled to AdamW's
@@ -63,7 +65,7 @@ def build(
     raise ValueError(f'moments_dtype={moments_dtype!r} is not for {kind!r}')
   rate = _schedule(learning_rate, steps, warmup, decay)
   if kind == 'muon':
-    update = optax.contrib.muon(
+    muon = optax.contrib.muon(
       rate,
       weight_decay=weight_decay,
       adam_b2=b2,
@@ -71,15 +73,29 @@ def build(
       consistent_rms=_ADAM_RMS,
       muon_weight_dimension_numbers=_matrices,
     )
+    update = _keeping(muon)
   elif kind == 'adafactor':
-    update = _decay_and_scale(_adafactor(), weight_decay, rate)
-  elif moments_dtype == 'bfloat16':
-    update = _decay_and_scale(_bfloat16_adam(b2), weight_decay, rate)
+    update = _decay_and_scale(_keeping(_adafactor()), weight_decay, rate)
   else:
-    update = optax.adamw(rate, b2=b2, weight_decay=weight_decay)
-  if not clip_norm:
-    return update
-  return optax.chain(optax.clip_by_global_norm(clip_norm), update)
+    wide = moments_dtype == 'float32'
+    adam = _adam(b2) if wide else _keeping(_bfloat16_adam(b2))
+    update = _decay_and_scale(adam, weight_decay, rate)
+  return optax.chain(_clip(clip_norm), update) if clip_norm else update
+
+
+def _clip(largest: float) -> optax.GradientTransformation:
+  """`optax.clip_by_global_norm`, by one factor, as torch has it.
+
+  optax divides every number by the norm. XLA's CPU backend does not divide
+  three times, for both moments and the parameter, but keeps the quotients.
+  """
+
+  def update(grads, state, params=None):
+    del params
+    factor = jnp.minimum(largest / optax.tree.norm(grads), 1.0)
+    return jax.tree.map(lambda g: factor * g, grads), state
+
+  return optax.GradientTransformation(optax.init_empty_state, update)
 
 
 def _decay_and_scale(direction, weight_decay, rate):
@@ -87,8 +103,24 @@ def _decay_and_scale(direction, weight_decay, rate):
   return optax.chain(
     direction,
     optax.add_decayed_weights(weight_decay),
-    optax.scale_by_learning_rate(rate),
+    _keeping(optax.scale_by_learning_rate(rate)),
   )
+
+
+def _keeping(inner: optax.GradientTransformation):
+  """Its state becomes what `keep` says of all that `inner` makes of it."""
+
+  def update(grads, state, params=None, *, keep=_renew, **_):
+    updates, new = inner.update(grads, state, params)
+    return updates, jax.tree.map(keep, new, state)
+
+  return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _renew(new, old):
+  """What to keep where nothing is said: the new state."""
+  del old
+  return new
 
 
 def _adafactor() -> optax.GradientTransformation:
@@ -106,6 +138,29 @@ def _adafactor() -> optax.GradientTransformation:
 
 # Smaller dimensions are not worth it: a LoRA's rank, the pixel layers.
 _FACTORED_FROM = 32
+
+
+def _adam(b2: float) -> optax.GradientTransformationExtraArgs:
+  """`_keeping(optax.scale_by_adam)`, whose updates are of what is kept.
+
+  If all is computed first, XLA's CPU backend makes the updates of the old
+  moments, and so has to copy these before it writes the new ones over them.
+  """
+  adam = optax.scale_by_adam(b2=b2)
+
+  def update(grads, state, params=None, *, keep=_renew, **_):
+    _, new = adam.update(grads, state, params)
+    kept = jax.tree.map(keep, new, state)
+    mean = optax.tree.bias_correction(kept.mu, _B1, new.count)
+    square = optax.tree.bias_correction(kept.nu, b2, new.count)
+    direction = lambda m, s: m / (jnp.sqrt(s) + _EPSILON)
+    return jax.tree.map(direction, mean, square), kept
+
+  return optax.GradientTransformationExtraArgs(adam.init, update)
+
+
+# Those of Adam's paper, and of optax and torch.
+_B1, _EPSILON = 0.9, 1e-8
 
 
 def _bfloat16_adam(b2: float) -> optax.GradientTransformation:

@@ -230,25 +230,24 @@ def _mean(grad, zeros, parts):
 def apply_gradients(
   state: state_lib.State, grads, optimizer, ema_decay: float
 ) -> tuple[state_lib.State, jax.Array]:
-  """(next state, gradient norm); if that is not finite, only the step moves."""
+  """(next state, gradient norm); if that is not finite, only the step moves.
+
+  `optimizer` is of `optimizer.build`: it leaves its own state alone then.
+  """
   norm = optax.tree.norm(grads)
-  new = _updated(state, grads, optimizer, ema_decay)
   keep = functools.partial(jax.lax.select, jnp.isfinite(norm))
-  kept = jax.tree.map(keep, new, state)
-  return dataclasses.replace(kept, step=new.step), norm
-
-
-def _updated(
-  state: state_lib.State, grads, optimizer, ema_decay: float
-) -> state_lib.State:
-  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
+  updates, opt_state = optimizer.update(
+    grads, state.opt_state, state.params, keep=keep
+  )
+  new = optax.apply_updates(state.params, updates)
+  params = jax.tree.map(keep, new, state.params)
   ema = state.ema
   if ema is not None:
     # A warm-up of the decay, so that short runs are not dominated by step 0.
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-    ema = optax.incremental_update(params, ema, 1 - decay)
-  return state_lib.State(state.step + 1, params, opt_state, ema)
+    new = optax.incremental_update(new, ema, 1 - decay)
+    ema = jax.tree.map(keep, new, ema)
+  return state_lib.State(state.step + 1, params, opt_state, ema), norm
 
 
 def _half(programs, stage, state, null_text, root, stream: str, batch: Batch):

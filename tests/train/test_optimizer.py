@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from dbflax.train import optimizer
+from dbflax.train import optimizer, step
+from dbflax.train import state as state_lib
 
 
 def _rates(steps=10, **options):
@@ -49,6 +50,46 @@ def test_gradients_are_clipped_by_their_common_norm(scale):
   first = [leaf for leaf in jax.tree.leaves(state) if leaf.dtype != jnp.int32]
   np.testing.assert_allclose(first[0], 0.1 * 0.3, rtol=1e-4)
   np.testing.assert_allclose(first[1], 0.1 * 0.4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('clip_norm', [0.5, 100.0])
+def test_adamw_is_optax_s(clip_norm):
+  options = dict(weight_decay=0.1, b2=0.99)
+  ours = optimizer.build(learning_rate=0.1, clip_norm=clip_norm, **options)
+  theirs = optax.chain(
+    optax.clip_by_global_norm(clip_norm),
+    optax.adamw(0.1, **options),
+  )
+  draw = np.random.default_rng(0)
+  tree = lambda: {
+    'a': jnp.asarray(draw.normal(size=(4, 3)), jnp.float32),
+    'b': jnp.asarray(draw.normal(size=5), jnp.float32),
+  }
+  params = tree()
+  states = [tx.init(params) for tx in (ours, theirs)]
+  for _ in range(4):
+    grads, found = tree(), []
+    for number, tx in enumerate((ours, theirs)):
+      updates, states[number] = tx.update(grads, states[number], params)
+      found.append(updates)
+    for name in params:
+      np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5)
+
+
+@pytest.mark.skipif(
+  jax.default_backend() != 'cpu', reason="it is about XLA's CPU backend"
+)
+def test_a_cpu_updates_in_place():
+  """No copies of parameters or moments are made."""
+  tx = optimizer.build(learning_rate=0.1)
+  params = {name: jnp.ones((64, 64)) for name in 'abcdefgh'}
+  state = state_lib.create(params, tx, ema=False)
+  apply = jax.jit(
+    lambda state, grads: step.apply_gradients(state, grads, tx, 0.0),
+    donate_argnums=0,
+  )
+  found = apply.lower(state, params).compile().memory_analysis()
+  assert found.temp_size_in_bytes < params['a'].nbytes
 
 
 def test_weight_decay_pulls_towards_zero():

@@ -422,8 +422,16 @@ def test_a_batch_is_a_tree_of_arrays():
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
-def test_a_gradient_that_is_not_finite_moves_only_the_step(bad):
-  tx = optimizer.build(learning_rate=1e-2, steps=10)
+@pytest.mark.parametrize(
+  'options',
+  [
+    *({'kind': kind} for kind in optimizer.KINDS),
+    {'moments_dtype': 'bfloat16'},
+  ],
+  ids=str,
+)
+def test_a_gradient_that_is_not_finite_moves_only_the_step(bad, options):
+  tx = optimizer.build(learning_rate=1e-2, steps=10, **options)
   params = {
     'conv_in': {'kernel': _normal(0, 3, 3, 3, 8), 'bias': _normal(1, 8)}
   }
