@@ -172,7 +172,7 @@ _LOOP = (
 )
 
 
-def optimizer_of(hyper) -> optax.GradientTransformation:
+def optimizer_of(hyper) -> optax.GradientTransformationExtraArgs:
   """The optimizer that a stage's section of the config asks for."""
   return optimizer.build(
     kind=hyper.optimizer,

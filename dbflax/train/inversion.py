@@ -122,7 +122,7 @@ def make_step(
   stage: cascade.Stage,
   encoder: t5.T5Encoder,
   objective: step.Objective,
-  tx: optax.GradientTransformation,
+  tx: optax.GradientTransformationExtraArgs,
   mesh: jax.sharding.Mesh,
   shardings: state_lib.State,
 ) -> Callable:
@@ -161,7 +161,7 @@ _LOOP = (
 )
 
 
-def optimizer_of(hyper) -> optax.GradientTransformation:
+def optimizer_of(hyper) -> optax.GradientTransformationExtraArgs:
   """The optimizer that the config's section asks for."""
   return optimizer.build(**{name: hyper[name] for name in _OPTIMIZER})
 

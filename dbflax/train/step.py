@@ -153,7 +153,7 @@ class Programs:
 def compile_programs(
   stage: cascade.Stage,
   objective: Objective,
-  optimizer: optax.GradientTransformation,
+  optimizer: optax.GradientTransformationExtraArgs,
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
@@ -261,7 +261,7 @@ def _half(programs, stage, state, null_text, root, stream: str, batch: Batch):
 def make_denoising_step(
   stage: cascade.Stage,
   objective: Objective,
-  optimizer: optax.GradientTransformation,
+  optimizer: optax.GradientTransformationExtraArgs,
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
@@ -296,7 +296,7 @@ def make_denoising_step(
 def make_prior_preservation_step(
   stage: cascade.Stage,
   objective: Objective,
-  optimizer: optax.GradientTransformation,
+  optimizer: optax.GradientTransformationExtraArgs,
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,

@@ -190,7 +190,7 @@ def _log_likelihood(normal, x):
 
 def _step(stage, params, photos, class_images, root):
   """(gradients, metrics) of our step; the optimizer keeps the gradient."""
-  tx = optax.trace(decay=0.0)
+  tx = optax.with_extra_args_support(optax.trace(decay=0.0))
   state = state_lib.create(jax.tree.map(jnp.asarray, params), tx, ema=False)
   mesh = sharding.make_mesh()
   shardings = sharding.shard_tree(state, mesh)
