@@ -146,7 +146,7 @@ def _adam(b2: float) -> optax.GradientTransformationExtraArgs:
   If all is computed first, XLA's CPU backend makes the updates of the old
   moments, and so has to copy these before it writes the new ones over them.
   """
-  adam = optax.scale_by_adam(b2=b2)
+  adam = optax.scale_by_adam(b1=_B1, b2=b2)
 
   def update(grads, state, params=None, *, keep=_renew, **_):
     _, new = adam.update(grads, state, params)
