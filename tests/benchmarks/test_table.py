@@ -13,6 +13,7 @@ RESULT = {
       'peak_bytes': 3 * 2**30,
       'memory_over_ours': 1.0,
       'first_s': 12.34,
+      'again_s': 2.56,
     },
     'compiled': {'failed': 'no answer in 540 s'},
   },
@@ -34,6 +35,7 @@ def test_every_side_has_a_row_of_all_columns():
   assert row['MFU'] == '45.7%'
   assert row['peak GiB'] == '3.00'
   assert row['first s'] == '12.3'
+  assert row['again s'] == '2.6'
 
 
 def test_what_is_unknown_is_not_a_number():
