@@ -6,70 +6,13 @@ Conventions that differ from Flax's defaults are torch's: norm epsilon 1e-5,
 3×3 convolutions padded by one on every side.
 """
 
-import functools
-
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax.models import attention, convolution, embeddings
+from dbflax.models import attention, convolution, embeddings, group_norm
 
 Image = Float[Array, 'B H W C']
-
-
-class GroupNorm(nn.Module):
-  """Group normalisation over the last axis and all axes but the first.
-
-  The sums run over the pixels first and over a group's channels after: a
-  plain reduction over [pixels, channels in group] is 8× slower on CPU.
-  Moments are taken about the mean of a first pass: E[x²] − E[x]² alone would
-  cancel where the mean is large beside the spread, and the mean itself is
-  known only to the rounding of x.
-  """
-
-  num_groups: int
-  epsilon: float = 1e-5
-  dtype: jnp.dtype = jnp.float32
-
-  @nn.compact
-  def __call__(self, x):
-    channels = x.shape[-1]
-    scale = self.param('scale', nn.initializers.ones, (channels,))
-    bias = self.param('bias', nn.initializers.zeros, (channels,))
-    pixels = tuple(range(1, x.ndim - 1))
-    y = x.astype(jnp.float32)
-    moment = lambda z: self._group_mean(z.mean(pixels, keepdims=True))
-    # The result does not depend on this shift, so it needs no gradient.
-    y = y - jax.lax.stop_gradient(moment(y))
-    mean, square = moment(y), moment(jnp.square(y))
-    # One multiply-add per pixel: y · gain + offset.
-    var = jnp.maximum(square - jnp.square(mean), 0)
-    gain = jax.lax.rsqrt(var + self.epsilon) * scale
-    return (y * gain + (bias - mean * gain)).astype(self.dtype)
-
-  def _group_mean(self, moment: Float[Array, 'B *ones C']):
-    """Every channel's moment replaced by its group's mean."""
-    size = moment.shape[-1] // self.num_groups
-    groups = moment.reshape(*moment.shape[:-1], self.num_groups, size)
-    repeat = functools.partial(jnp.repeat, repeats=size, axis=-1)
-    if self.num_groups == 1:
-      return repeat(groups.mean(-1))
-    return jax.lax.platform_dependent(
-      groups.mean(-1), cpu=functools.partial(_spread, size), default=repeat
-    )
-
-
-def _spread(size: int, groups: Float[Array, '*any G']):
-  """Every group's value for each of its `size` channels, by a product.
-
-  XLA's CPU backend repeats values where they are used: for every pixel and
-  channel it looks up the group. A norm of 32 groups and a GELU, of 2 × 64 × 64
-  pixels and 64 channels, take half the time where it does not.
-  """
-  count = groups.shape[-1]
-  member = jnp.arange(count)[:, None] == jnp.arange(count * size) // size
-  return groups @ member.astype(groups.dtype)
 
 
 def conv3x3(
@@ -123,7 +66,7 @@ class ResnetBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Image, temb: Float[Array, 'B E']):
     act = embeddings.ACTIVATIONS[self.act_fn]
-    norm = lambda name: GroupNorm(
+    norm = lambda name: group_norm.GroupNorm(
       self.num_groups, self.epsilon, self.dtype, name=name
     )
     h = act(norm('norm1')(x))
@@ -157,7 +100,9 @@ class AddedKVAttention(nn.Module):
     dense = lambda name, y: conv1x1(c, name, self.dtype)(y)
     split = lambda y: y.reshape(b, -1, c // self.head_dim, self.head_dim)
     pixels = x.reshape(b, h * w, c)
-    norm = lambda groups, name: GroupNorm(groups, dtype=self.dtype, name=name)
+    norm = lambda groups, name: group_norm.GroupNorm(
+      groups, dtype=self.dtype, name=name
+    )
     text = norm(self.text_norm_groups, 'norm_cross')(text)
     y = norm(self.num_groups, 'group_norm')(pixels)
     q = split(dense('to_q', y))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dbflax import errors
-from dbflax.models import blocks, embeddings, levels
+from dbflax.models import blocks, embeddings, group_norm, levels
 
 # config.json fields with one meaning here; another value is refused.
 _REQUIRED = {
@@ -113,7 +113,7 @@ class UNet(nn.Module):
     h, skips = self._down(h, temb, text)
     h = self._mid(h, temb, text)
     h = self._up(h, skips, temb, text)
-    h = blocks.GroupNorm(
+    h = group_norm.GroupNorm(
       self.norm_num_groups, self.norm_eps, self.dtype, name='conv_norm_out'
     )(h)
     h = embeddings.ACTIVATIONS[self.act_fn](h)

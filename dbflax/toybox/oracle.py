@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dbflax import disk, errors
-from dbflax.models import blocks
+from dbflax.models import blocks, group_norm
 from dbflax.toybox import scene
 from dbflax.weights import diffusers, files
 
@@ -51,9 +51,9 @@ class Reading(NamedTuple):
   identity: Float[Array, 'B embedding']  # unit vectors
 
 
-def _norm(channels: int, name: str) -> blocks.GroupNorm:
+def _norm(channels: int, name: str) -> group_norm.GroupNorm:
   """Groups of a few channels: a place and a subject are on different scales."""
-  return blocks.GroupNorm(channels // _GROUP, name=name)
+  return group_norm.GroupNorm(channels // _GROUP, name=name)
 
 
 class _Block(nn.Module):

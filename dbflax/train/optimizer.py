@@ -12,6 +12,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.contrib
 
@@ -65,22 +66,21 @@ def build(
     raise ValueError(f'moments_dtype={moments_dtype!r} is not for {kind!r}')
   rate = _schedule(learning_rate, steps, warmup, decay)
   if kind == 'muon':
-    muon = optax.contrib.muon(
-      rate,
-      weight_decay=weight_decay,
-      adam_b2=b2,
-      adam_weight_decay=weight_decay,
-      consistent_rms=_ADAM_RMS,
-      muon_weight_dimension_numbers=_matrices,
-    )
-    update = _keeping(muon)
+    update = _keeping(_muon(rate, weight_decay, b2))
   elif kind == 'adafactor':
     update = _decay_and_scale(_keeping(_adafactor()), weight_decay, rate)
   else:
     wide = moments_dtype == 'float32'
     adam = _adam(b2) if wide else _keeping(_bfloat16_adam(b2))
     update = _decay_and_scale(adam, weight_decay, rate)
-  return optax.chain(_clip(clip_norm), update) if clip_norm else update
+  update = optax.chain(_clip(clip_norm), update) if clip_norm else update
+  # Adafactor bounds the update of each array by itself.
+  return update if kind == 'adafactor' else _joined(update)
+
+
+def norm(grads: dict) -> jax.Array:
+  """The global norm, as `build`'s clipping takes it, so that it is one."""
+  return optax.tree.norm(_join(grads))
 
 
 def _clip(largest: float) -> optax.GradientTransformation:
@@ -92,7 +92,7 @@ def _clip(largest: float) -> optax.GradientTransformation:
 
   def update(grads, state, params=None):
     del params
-    factor = jnp.minimum(largest / optax.tree.norm(grads), 1.0)
+    factor = jnp.minimum(largest / norm(grads), 1.0)
     return jax.tree.map(lambda g: factor * g, grads), state
 
   return optax.GradientTransformation(optax.init_empty_state, update)
@@ -104,6 +104,48 @@ def _decay_and_scale(direction, weight_decay, rate):
     direction,
     optax.add_decayed_weights(weight_decay),
     _keeping(optax.scale_by_learning_rate(rate)),
+  )
+
+
+def _joined(inner: optax.GradientTransformationExtraArgs):
+  """`inner`, for which all vectors of a network are one, joined end to end.
+
+  Two thirds of the embedded base's arrays are biases and scales, half a percent
+  of its numbers. Each would have loops of its own.
+  """
+
+  def update(grads, state, params=None, **more):
+    if params is not None:
+      params = _join(params)
+    updates, state = inner.update(_join(grads), state, params, **more)
+    return _part(updates, grads), state
+
+  init = lambda params: inner.init(_join(params))
+  return optax.GradientTransformationExtraArgs(init, update)
+
+
+# Lies on a mesh as those do that it is made of (`sharding.RULES`).
+_VECTORS = 'bias_and_scale'
+
+
+def _join(tree: dict) -> dict:
+  """The tree without its vectors, which are one array beside."""
+  vectors = [leaf for leaf in jax.tree.leaves(tree) if leaf.ndim == 1]
+  if not vectors:
+    return tree
+  rest = jax.tree.map(lambda leaf: None if leaf.ndim == 1 else leaf, tree)
+  return {**rest, _VECTORS: jnp.concatenate(vectors)}
+
+
+def _part(joined: dict, like: dict) -> dict:
+  """What `_join` made of a tree `like` that one."""
+  sizes = [leaf.size for leaf in jax.tree.leaves(like) if leaf.ndim == 1]
+  if not sizes:
+    return joined
+  rest = dict(joined)
+  vectors = iter(jnp.split(rest.pop(_VECTORS), np.cumsum(sizes)[:-1]))
+  return jax.tree.map(
+    lambda leaf, one: next(vectors) if leaf.ndim == 1 else one, like, rest
   )
 
 
@@ -121,6 +163,17 @@ def _renew(new, old):
   """What to keep where nothing is said: the new state."""
   del old
   return new
+
+
+def _muon(rate, weight_decay: float, b2: float):
+  return optax.contrib.muon(
+    rate,
+    weight_decay=weight_decay,
+    adam_b2=b2,
+    adam_weight_decay=weight_decay,
+    consistent_rms=_ADAM_RMS,
+    muon_weight_dimension_numbers=_matrices,
+  )
 
 
 def _adafactor() -> optax.GradientTransformation:

@@ -25,6 +25,7 @@ from dbflax import beside, cascade, rng, sharding
 from dbflax.diffusion import loss as loss_lib
 from dbflax.diffusion import process
 from dbflax.train import adapt
+from dbflax.train import optimizer as optimizer_lib
 from dbflax.train import state as state_lib
 
 Metrics = dict[str, Float[Array, '']]
@@ -234,7 +235,7 @@ def apply_gradients(
 
   `optimizer` is of `optimizer.build`: it leaves its own state alone then.
   """
-  norm = optax.tree.norm(grads)
+  norm = optimizer_lib.norm(grads)
   keep = functools.partial(jax.lax.select, jnp.isfinite(norm))
   updates, opt_state = optimizer.update(
     grads, state.opt_state, state.params, keep=keep

@@ -180,6 +180,34 @@ def test_the_state_takes_the_bytes_that_it_should(name, a_matrix, a_vector):
   assert 0 <= found - a_matrix - a_vector < small
 
 
+NETWORK = {
+  'conv': {'bias': jnp.arange(3.0), 'kernel': jnp.ones((4, 3))},
+  'norm': {'bias': jnp.full(2, 7.0), 'scale': jnp.ones(2)},
+}
+
+
+@pytest.mark.parametrize('name', OPTIONS)
+def test_vectors_are_one_but_for_adafactor(name):
+  """And each of them gets what it is due."""
+  tx = optimizer.build(learning_rate=0.1, steps=5, **OPTIONS[name])
+  state = tx.init(NETWORK)
+  shapes = {leaf.shape for leaf in jax.tree.leaves(state)}
+  assert ((7,) in shapes) != (name == 'adafactor')
+  decreased = jax.tree.map(lambda p: -p, NETWORK)
+  updates, _ = tx.update(decreased, state, NETWORK)
+  same = jax.tree.map(lambda u, p: jnp.sign(u) == jnp.sign(p), updates, NETWORK)
+  for path, equal in jax.tree_util.tree_leaves_with_path(same):
+    # Muon's direction is that of a whole matrix.
+    assert equal.all() or (name == 'muon' and 'kernel' in str(path)), path
+
+
+def test_without_vectors_there_is_none():
+  tx = optimizer.build(learning_rate=0.1)
+  params = {'lora_A': {'kernel': jnp.ones((4, 2))}}
+  updates, _ = tx.update(params, tx.init(params), params)
+  assert jax.tree.structure(updates) == jax.tree.structure(params)
+
+
 def _moments(state):
   """The part of an optimizer's state that has Adam's moments."""
   is_adam = lambda part: hasattr(part, 'nu')
