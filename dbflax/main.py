@@ -81,7 +81,16 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from dbflax import allocator, disk, errors, hosts, methods, stop, validate
+from dbflax import (
+  allocator,
+  disk,
+  errors,
+  hosts,
+  methods,
+  stop,
+  validate,
+  xla_flags,
+)
 from dbflax import workdir as workdir_lib
 
 # Everything slow to import (JAX above all) is imported in `_dispatch`, so
@@ -303,6 +312,7 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
     _serve(config, workdir)
     return
   allocator.keep_freed()
+  xla_flags.set_defaults()
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()
   run = config.get('base', config)  # A study's is that of its runs.

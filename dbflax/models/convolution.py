@@ -189,8 +189,8 @@ def _products(
   around, pixels = jnp.pad(around, more), jnp.pad(pixels, more)
 
   def add(total, block):
-    index, of_block = block
-    start = (index // blocks, index % blocks * rows, 0, 0)
+    image, row, of_block = block
+    start = (image, row, np.uint32(0), np.uint32(0))
     part = (1, rows + size - 1, w + size - 1, channels)
     near = lax.dynamic_slice(around, start, part)[0]
     taps = [(i, j) for i in range(size) for j in range(size)]
@@ -199,9 +199,11 @@ def _products(
     # What comes first is turned; it is the smaller one.
     return total + of_block.T @ gathered, None
 
-  numbered = jnp.arange(b * blocks), pixels.reshape(b * blocks, rows * w, -1)
+  # Known beforehand, and never negative, which would ask for more operations.
+  images, first = np.divmod(np.arange(b * blocks, dtype=np.uint32), blocks)
+  placed = images, first * rows, pixels.reshape(b * blocks, rows * w, -1)
   total = jnp.zeros((pixels.shape[-1], size * size * channels))
-  total, _ = lax.scan(add, total, numbered)
+  total, _ = lax.scan(add, total, placed)
   return total.T.reshape(size, size, channels, -1)
 
 
