@@ -10,15 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import spec as spec_lib
-from dbflax import (
-  allocator,
-  beside,
-  cascade,
-  pretrained,
-  rng,
-  sharding,
-  xla_flags,
-)
+from dbflax import allocator, beside, cascade, pretrained, rng, sharding
 from dbflax.plan import flops
 from dbflax.text import embed, t5
 from dbflax.train import optimizer
@@ -33,8 +25,7 @@ _ROOT = 0
 def build(spec: spec_lib.Spec, side: str) -> spec_lib.Work:
   """`side` is 'dbflax'."""
   del side
-  allocator.keep_freed()  # as `dbflax.main` has both
-  xla_flags.set_defaults()
+  allocator.keep_freed()  # as `dbflax.main` has it
   inputs = dict(np.load(pathlib.Path(spec.folder) / 'inputs.npz'))
   make = {'train': _train, 'text': _text, 'images': _draw, 'cascade': _draw}
   return make[spec.kind](spec, inputs)

@@ -16,6 +16,7 @@ import time
 
 from benchmarks import memory
 from benchmarks import spec as spec_lib
+from dbflax import xla_flags
 
 _MODULES = {
   'dbflax': 'benchmarks.ours',
@@ -66,6 +67,7 @@ def _peak(module, spec) -> int:
 
 def main(side: str, spec: spec_lib.Spec) -> None:
   """Libraries print what they like; the answers have a stream of their own."""
+  xla_flags.set_defaults()  # as `dbflax.main` has them
   if spec.device == 'cpu':
     cpus = sorted(os.sched_getaffinity(0))[: spec.threads]
     os.sched_setaffinity(0, cpus)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from dbflax import xla_flags
@@ -20,12 +21,21 @@ LOOPS = '--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true'
   ],
 )
 def test_flags_of_the_user_stay_and_come_last(before, after, monkeypatch):
+  monkeypatch.delitem(sys.modules, 'jax', raising=False)
   monkeypatch.delenv('XLA_FLAGS', raising=False)
   if before:
     monkeypatch.setenv('XLA_FLAGS', before)
   xla_flags.set_defaults()
   xla_flags.set_defaults()
   assert os.environ['XLA_FLAGS'] == after
+
+
+def test_where_jax_is_they_are_left(monkeypatch):
+  """What it has read is what the process that compiles must be told."""
+  monkeypatch.setitem(sys.modules, 'jax', jax)
+  monkeypatch.setenv('XLA_FLAGS', '--xla_dump_to=/tmp/a')
+  xla_flags.set_defaults()
+  assert os.environ['XLA_FLAGS'] == '--xla_dump_to=/tmp/a'
 
 
 PROGRAM = """
