@@ -73,8 +73,8 @@ class Measurement:
   def _start(self, name: str) -> dict:
     """Twice: what is measured has its programs from the folder, as training.
 
-    In a run they are another process's (`dbflax.compiler`); what compiling
-    leaves of a heap would slow every step.
+    In a run on a CPU they are another process's (`dbflax.compiler`); what
+    compiling leaves of a heap would slow every step.
     """
     first = self._come_up(name)
     self._running.pop(name).end()

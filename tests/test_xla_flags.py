@@ -1,4 +1,4 @@
-"""What dbflax asks of XLA is asked for, and a user has the last word."""
+"""What dbflax asks of XLA is asked for, and what a user asks is left."""
 
 import os
 import subprocess
