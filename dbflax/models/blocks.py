@@ -67,17 +67,17 @@ class ResnetBlock(nn.Module):
   def __call__(self, x: Image, temb: Float[Array, 'B E']):
     act = embeddings.ACTIVATIONS[self.act_fn]
     norm = lambda name: group_norm.GroupNorm(
-      self.num_groups, self.epsilon, self.dtype, name=name
+      self.num_groups, self.epsilon, self.dtype, act, name=name
     )
-    h = act(norm('norm1')(x))
+    h = norm('norm1')(x)
     up = self.resample == 'up'  # which `conv1` does itself
     h = h if up else RESAMPLE[self.resample](h)
     h = conv3x3(self.channels, 'conv1', self.dtype, up=up)(h)
     x = RESAMPLE[self.resample](x)
     temb = temb if self.skip_time_act else act(temb)
-    film = nn.Dense(2 * self.channels, dtype=self.dtype, name='time_emb_proj')
-    scale, shift = jnp.split(film(temb)[:, None, None, :], 2, axis=-1)
-    h = act(norm('norm2')(h) * (1 + scale) + shift)
+    dense = nn.Dense(2 * self.channels, dtype=self.dtype, name='time_emb_proj')
+    film = jnp.split(dense(temb)[:, None, None, :], 2, axis=-1)
+    h = norm('norm2')(h, film)
     # Zero at the start of pre-training: every block begins as identity.
     h = conv3x3(self.channels, 'conv2', self.dtype, zero=True)(h)
     if x.shape[-1] != self.channels:

@@ -1,81 +1,119 @@
-"""Group normalisation (Wu and He, arXiv 1803.08494), and its gradient.
+"""Group normalisation (Wu and He, arXiv 1803.08494), what follows it in a
+U-Net's blocks, pixel by pixel, and the gradient of all that.
 
 The gradient is written out: of JAX's own, XLA's CPU backend computes what is a
 number per channel again in each of the loops that use it, in every one of the
-dozens of norms of a network.
+dozens of norms of a network. And only x is kept for it, of all arrays of x's
+size: what is normalised is made again.
 """
 
 import functools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Moment = Float[Array, 'B *ones C']
+Moment = Float[Array, '#B *ones C']
+
+
+def _identity(z):
+  return z
 
 
 class GroupNorm(nn.Module):
-  """Group normalisation over the last axis and all axes but the first."""
+  """Group normalisation over the last axis and all axes but the first.
+
+  `act`, elementwise, is applied to what comes out.
+  """
 
   num_groups: int
   epsilon: float = 1e-5
   dtype: jnp.dtype = jnp.float32
+  act: Callable = _identity
 
   @nn.compact
-  def __call__(self, x: Float[Array, 'B *pixels C']):
-    scale = self.param('scale', nn.initializers.ones, x.shape[-1:])
-    bias = self.param('bias', nn.initializers.zeros, x.shape[-1:])
-    x = x.astype(jnp.float32)
-    return _norm(self.num_groups, self.epsilon, x, scale, bias).astype(
-      self.dtype
-    )
+  def __call__(
+    self,
+    x: Float[Array, 'B *pixels C'],
+    film: tuple[Moment, Moment] | None = None,
+  ) -> Float[Array, 'B *pixels C']:
+    """act(n · (1 + scale) + shift), with `film` (scale, shift) and n normed."""
+    shape = (1,) * (x.ndim - 1) + x.shape[-1:]
+    param = lambda *made: self.param(*made, x.shape[-1:]).reshape(shape)
+    gain = param('scale', nn.initializers.ones)
+    bias = param('bias', nn.initializers.zeros)
+    if film is not None:
+      scale, shift = (z.astype(jnp.float32) for z in film)
+      gain, bias = gain * (1 + scale), bias * (1 + scale) + shift
+    how = _How(self.num_groups, self.epsilon, self.dtype, self.act)
+    return _norm(how, x, gain, bias)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _norm(num_groups: int, epsilon: float, x, scale, bias):
-  return _forward(num_groups, epsilon, x, scale, bias)[0]
+class _How(NamedTuple):
+  """The fields of `GroupNorm`."""
+
+  num_groups: int
+  epsilon: float
+  dtype: jnp.dtype
+  act: Callable
 
 
-def _forward(num_groups, epsilon, x, scale, bias):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _norm(how: _How, x, gain: Moment, bias: Moment):
+  return _forward(how, x, gain, bias)[0]
+
+
+def _forward(how, x, gain, bias):
   """The result, and what the gradient needs.
 
   Moments are taken about a first guess at the mean: E[x²] − E[x]² alone would
   cancel where the mean is large beside the spread. The mean of every eighth row
   will do, since no part of an eighth is further than √8 spreads from the whole.
   """
-  means = functools.partial(_group_mean, num_groups)
-  y = x - means(_pixel_mean(x[:, ::8]))
+  means = functools.partial(_group_mean, how.num_groups)
+  guess = means(_pixel_mean(x[:, ::8].astype(jnp.float32)))
+  y = x.astype(jnp.float32) - guess
   moments = jnp.stack((_pixel_mean(y), _pixel_mean(jnp.square(y))))
   mean, square = means(moments)
   var = jnp.maximum(square - jnp.square(mean), 0)
-  inverse = jax.lax.rsqrt(var + epsilon)
+  inverse = jax.lax.rsqrt(var + how.epsilon)
   # One multiply-add per pixel.
-  gain = inverse * scale
-  return y * gain + (bias - mean * gain), (y, mean, inverse, scale)
+  slope = inverse * gain
+  z = y * slope + (bias - mean * slope)
+  return how.act(z).astype(how.dtype), (x, guess + mean, inverse, gain, bias)
 
 
-def _backward(num_groups, epsilon, kept, grad):
-  """Of (x, scale, bias); with n = (y − mean) / spread it is of x
+def _backward(how, kept, grad):
+  """Of (x, gain, bias).
 
-  (grad · scale − E[grad · scale] − n E[grad · scale · n]) / spread,
+  With n = (x − mean) / spread, and g the gradient of z = n · gain + bias, it is
+  of x
 
-  the means over a group, again as multiply-adds per pixel.
+  (g · gain − E[g · gain] − n E[g · gain · n]) / spread,
+
+  the means over a group, again as multiply-adds per pixel. z is not written as
+  in `_forward`: if it were, XLA would keep that one instead of making it again.
   """
-  del epsilon
-  y, mean, inverse, scale = kept
+  x, mean, inverse, gain, bias = kept
+  dtype, x = x.dtype, x.astype(jnp.float32)
+  slope = inverse * gain
+  z = x * slope + (bias - mean * slope)
+  (grad,) = jax.vjp(how.act, z)[1](grad.astype(jnp.float32))
   of_bias = _pixel_mean(grad)
-  of_scale = (_pixel_mean(grad * y) - mean * of_bias) * inverse
+  of_gain = (_pixel_mean(grad * x) - mean * of_bias) * inverse
   first, second = _group_mean(
-    num_groups, jnp.stack((of_bias, of_scale)) * scale
+    how.num_groups, jnp.stack((of_bias, of_gain)) * gain
   )
-  slope = -jnp.square(inverse) * second
-  offset = -inverse * first - slope * mean
-  pixels = math.prod(y.shape[1:-1])
-  total = lambda z: pixels * z.reshape(-1, z.shape[-1]).sum(0)
-  grad_x = grad * (inverse * scale) + (y * slope + offset)
-  return grad_x, total(of_scale), total(of_bias)
+  of_x = -jnp.square(inverse) * second
+  offset = -inverse * first - of_x * mean
+  grad_x = grad * slope + (x * of_x + offset)
+  pixels = math.prod(x.shape[1:-1])
+  total = lambda z: pixels * (z if len(gain) > 1 else z.sum(0, keepdims=True))
+  return grad_x.astype(dtype), total(of_gain), total(of_bias)
 
 
 _norm.defvjp(_forward, _backward)

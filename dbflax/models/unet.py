@@ -114,9 +114,12 @@ class UNet(nn.Module):
     h = self._mid(h, temb, text)
     h = self._up(h, skips, temb, text)
     h = group_norm.GroupNorm(
-      self.norm_num_groups, self.norm_eps, self.dtype, name='conv_norm_out'
+      self.norm_num_groups,
+      self.norm_eps,
+      self.dtype,
+      embeddings.ACTIVATIONS[self.act_fn],
+      name='conv_norm_out',
     )(h)
-    h = embeddings.ACTIVATIONS[self.act_fn](h)
     return conv(self.out_channels, 'conv_out', zero=True)(h).astype(jnp.float32)
 
   def _time_embedding(self, t, text, noise_level):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax.models import group_norm
+from dbflax.models import embeddings, group_norm
 
 
 def _normal(seed, shape):
@@ -76,24 +76,81 @@ def _plain(x, groups, scale, bias):
   return normed.reshape(x.shape) * scale + bias
 
 
+def _assert_same_gradients(found, expected, values):
+  """Of the sum of what comes out, at random weights."""
+  weight = _normal(9, values[0].shape)
+
+  def gradients(function):
+    loss = lambda *values: (function(*values) * weight).sum()
+    return jax.grad(loss, range(len(values)))(*values)
+
+  for one, other in zip(gradients(found), gradients(expected), strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def _apply(norm, x, scale, bias, *rest):
+  return norm.apply({'params': {'scale': scale, 'bias': bias}}, x, *rest)
+
+
 @pytest.mark.parametrize('offset', [0, 30])
 @pytest.mark.parametrize('groups', [1, 4])
 @pytest.mark.parametrize('shape', [(2, 16, 6, 12), (3, 5, 12)])
 def test_the_gradients_are_the_formulas(shape, groups, offset):
   values = offset + 2 * _normal(0, shape), _normal(1, (12,)), _normal(2, (12,))
-  weight = _normal(3, shape)
-  norm = group_norm.GroupNorm(groups)
+  _assert_same_gradients(
+    lambda *values: _apply(group_norm.GroupNorm(groups), *values),
+    lambda x, *rest: _plain(x, groups, *rest),
+    values,
+  )
 
-  def found(x, scale, bias):
-    params = {'params': {'scale': scale, 'bias': bias}}
-    return (norm.apply(params, x) * weight).sum()
 
-  def expected(x, scale, bias):
-    return (_plain(x, groups, scale, bias) * weight).sum()
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('name', embeddings.ACTIVATIONS)
+def test_so_they_are_with_what_follows_a_norm(name, batch):
+  act = embeddings.ACTIVATIONS[name]
+  norm = group_norm.GroupNorm(4, act=act)
+  of_pixels = _normal(3, (batch, 1, 1, 12)), _normal(4, (batch, 1, 1, 12))
+  x = 2 + _normal(0, (batch, 16, 6, 12))
+  values = x, _normal(1, (12,)), _normal(2, (12,)), *of_pixels
 
-  gradients = [jax.grad(f, (0, 1, 2))(*values) for f in (found, expected)]
-  for ours, formulas in zip(*gradients, strict=True):
-    np.testing.assert_allclose(ours, formulas, rtol=1e-4, atol=1e-4)
+  def found(x, gain, bias, scale, shift):
+    return _apply(norm, x, gain, bias, (scale, shift))
+
+  def expected(x, gain, bias, scale, shift):
+    return act(_plain(x, 4, gain, bias) * (1 + scale) + shift)
+
+  np.testing.assert_allclose(found(*values), expected(*values), atol=2e-5)
+  _assert_same_gradients(found, expected, values)
+
+
+def test_in_bfloat16_moments_and_what_follows_are_of_float32():
+  film = _normal(3, (2, 1, 1, 12)), _normal(4, (2, 1, 1, 12))
+  x = (30 + _normal(0, (2, 16, 6, 12))).astype(jnp.bfloat16)
+  params = {'params': {'scale': _normal(1, (12,)), 'bias': _normal(2, (12,))}}
+  found, expected = (
+    group_norm.GroupNorm(4, dtype=dtype, act=embeddings.gelu).apply(
+      params, x, film
+    )
+    for dtype in (jnp.bfloat16, jnp.float32)
+  )
+  assert found.dtype == jnp.bfloat16
+  assert (found == expected.astype(jnp.bfloat16)).all()
+
+
+def test_a_gradient_makes_again_what_is_normalised():
+  """Of eight norms it keeps what they are given, and few arrays more."""
+  count, x, kernel = 8, _normal(0, (2, 64, 64, 16)), _normal(1, (16, 16))
+  norm = group_norm.GroupNorm(1, act=embeddings.ACTIVATIONS['silu'])
+  ones, zeros = jnp.ones(16), jnp.zeros(16)
+
+  def loss(x):
+    for _ in range(count):
+      x = _apply(norm, x @ kernel, ones, zeros)
+    return x.sum()
+
+  compiled = jax.jit(jax.grad(loss)).lower(x).compile()
+  kept = compiled.memory_analysis().temp_size_in_bytes / x.nbytes
+  assert kept < count + 2, kept
 
 
 def test_what_the_first_rows_show_is_no_danger():
