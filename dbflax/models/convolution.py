@@ -24,6 +24,9 @@ picture is convolved, by a 2×2 kernel of 4 D channels, and the four laid out:
 That backend has no fast convolution of at most 16 channels, as are at the ends
 of a U-Net. It has one for pixels side by side taken as one of more channels,
 whose kernel is zero where they are not neighbours.
+
+Of many channels, in and out, a convolution and both of its gradients are done
+with a quarter of the products on a CPU (`winograd`).
 """
 
 import functools
@@ -33,6 +36,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
+
+from dbflax.models import winograd
 
 Image = Float[Array, 'B H W C']
 Kernel = Float[Array, '3 3 C D']
@@ -122,6 +127,8 @@ def _convolve(x: Image, kernel: Float[Array, 'k k C D']):
 def _same(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   """Of as many pixels as x."""
   *_, c, d = kernel.shape
+  if winograd.suits(x.shape[:3], (c, d)):
+    return _by_pixels(x, 0, winograd.conv3x3, _convolve)(x, kernel)
   count = _WIDE // max(c, d)
   if count < 2 or c * d >= _FEW_PRODUCTS or x.shape[2] % count:
     return _convolve(x, kernel)
@@ -144,12 +151,24 @@ def _together(count: int, x: Image, kernel: Kernel):
 
 def _input_gradient(kernel: Kernel, grad: Float[Array, 'B H W D']) -> Image:
   x = jax.ShapeDtypeStruct((*grad.shape[:-1], kernel.shape[2]), kernel.dtype)
-  return _transpose(lambda x: _same(x, kernel), x, grad)
+
+  def transposed(convolve, kernel, grad):
+    return _transpose(lambda x: convolve(x, kernel), x, grad)
+
+  def convolved(kernel, grad):
+    return winograd.conv3x3(grad, kernel[::-1, ::-1].swapaxes(2, 3))
+
+  if not winograd.suits(grad.shape[:3], kernel.shape[2:]):
+    return transposed(_same, kernel, grad)
+  otherwise = functools.partial(transposed, _convolve)
+  return _by_pixels(grad, 0, convolved, otherwise)(kernel, grad)
 
 
 def _kernel_gradient(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
-  products = functools.partial(_as_products, 3)
-  return _by_pixels(x, _MANY_PIXELS, products, _as_convolution)(x, grad)
+  least, on_cpu = _MANY_PIXELS, functools.partial(_as_products, 3)
+  if winograd.suits(x.shape[:3], (x.shape[-1], grad.shape[-1])):
+    least, on_cpu = 0, winograd.kernel_gradient
+  return _by_pixels(x, least, on_cpu, _as_convolution)(x, grad)
 
 
 def _as_convolution(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
