@@ -9,13 +9,13 @@ They are of polynomials' values at 0, ±1/√2, ±√2 and ∞; with these, erro
 three times those of a plain convolution in float32, and half of what the usual
 0, ±1, ±2 and ∞ make.
 
-Every step is a product of matrices, for which a CPU has a fast library. The
-first of them reads each tile's row of pixels as one.
+Every step is a product of matrices, for which a CPU has a fast library.
 """
+
+import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 Image = Float[Array, 'B H W C']
@@ -23,6 +23,11 @@ Kernel = Float[Array, '3 3 C D']
 
 _OUT, _IN = 4, 6  # pixels of a tile's side
 _POINTS = np.array([0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)])
+# Pixels of a batch from which on the kernel's part is worth its while.
+_ENOUGH_PIXELS = 512
+# A pixel's products go by channels in × out, what the small matrices take of it
+# by in + out: from this ratio on it pays, which is 48 × 48 channels.
+_ENOUGH_PRODUCTS = 24
 
 
 def _matrices():
@@ -42,15 +47,13 @@ _GG = np.kron(_G, _G)  # of both axes
 
 
 def suits(pixels: tuple[int, int, int], channels: tuple[int, int]) -> bool:
-  """Whether a CPU is faster so; pixels are [B, H, W], channels in and out.
-
-  What the small matrices take goes by pixels × (channels in + out), and pays
-  from 48 × 48 on, if the kernel serves enough pixels.
-  """
+  """Whether a CPU is faster so; pixels are [B, H, W], channels in and out."""
   _, height, width = pixels
-  whole = height % _OUT == width % _OUT == 0
-  enough = np.prod(channels) >= 24 * sum(channels)
-  return bool(whole and enough and np.prod(pixels) >= 512)
+  return (
+    height % _OUT == width % _OUT == 0
+    and math.prod(pixels) >= _ENOUGH_PIXELS
+    and math.prod(channels) >= _ENOUGH_PRODUCTS * sum(channels)
+  )
 
 
 def conv3x3(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
@@ -79,20 +82,20 @@ def _of_tiles(x: Image) -> Float[Array, '36 N C']:
   """B x Bᵀ of the N tiles."""
   b, h, w, c = x.shape
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  rows = _tiles(x, 1).reshape(b * h // _OUT, _IN, -1)
+  rows = _tiles(x).reshape(b * h // _OUT, _IN, -1)
   rows = jnp.einsum('ij,njp->inp', _B, rows).reshape(-1, w + 2, c)
-  both = _tiles(rows, 1).reshape(-1, _IN, c)
+  both = _tiles(rows).reshape(-1, _IN, c)
   return jnp.einsum('ij,njc->inc', _B, both).reshape(_IN * _IN, -1, c)
 
 
-def _tiles(x, axis: int):
-  """[…, 4 n + 2, …] → […, n, 6, …], of which two overlap with the next."""
-  count = x.shape[axis] // _OUT
-  own = lax.slice_in_dim(x, 0, _OUT * count, axis=axis)
-  own = own.reshape(*x.shape[:axis], count, _OUT, *x.shape[axis + 1 :])
-  every = lambda first: lax.slice_in_dim(x, first, None, _OUT, axis)
-  following = [jnp.expand_dims(every(i), axis + 1) for i in (_OUT, _OUT + 1)]
-  return jnp.concatenate([own, *following], axis + 1)
+def _tiles(
+  x: Float[Array, 'M 4*n+2 *rest'],
+) -> Float[Array, 'M n 6 *rest']:
+  """Two of a tile's six pixels are the first of the next one."""
+  count = x.shape[1] // _OUT
+  own = x[:, : _OUT * count].reshape(-1, count, _OUT, *x.shape[2:])
+  following = [x[:, first::_OUT][:, :, None] for first in (_OUT, _OUT + 1)]
+  return jnp.concatenate([own, *following], axis=2)
 
 
 def _assembled(

@@ -145,14 +145,14 @@ def test_few_pixels_are_left_to_xla():
   ('ours', 'theirs'),
   [(convolution.conv3x3, plain), (convolution.conv3x3_up, plain_up)],
 )
-def test_the_plan_counts_what_a_tpu_runs(ours, theirs, learned):
+@pytest.mark.parametrize('channels', [4, 48])
+def test_the_plan_counts_what_a_tpu_runs(ours, theirs, learned, channels):
   """And nothing for the gradient of what is frozen."""
+  args = example((1, 64, 64, channels), channels=channels + 3)
 
   def count(function):
     loss = lambda x, kernel: jnp.sin(function(x, kernel)).sum()
-    return flops.count(
-      jax.make_jaxpr(jax.grad(loss, learned))(*example((1, 64, 64, 4)))
-    )
+    return flops.count(jax.make_jaxpr(jax.grad(loss, learned))(*args))
 
   assert count(ours) == count(theirs)
 
