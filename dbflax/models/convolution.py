@@ -22,8 +22,11 @@ picture is convolved, by a 2×2 kernel of 4 D channels, and the four laid out:
 16 products of C × D for a window instead of 36.
 
 That backend has no fast convolution of at most 16 channels, as are at the ends
-of a U-Net. It has one for pixels side by side taken as one of more channels,
-whose kernel is zero where they are not neighbours.
+of a U-Net. It has one for pixels side by side taken as one of more channels. So
+several are made at once, by a wider kernel, which is zero where a pixel that
+goes in is no neighbour of the one that comes out. What goes in stays as it is:
+if it were taken together, too, XLA would make it in that shape, norm and
+activation before it included, one number at a time instead of eight.
 
 Of many channels, in and out, a convolution and both of its gradients are done
 with a quarter of the products on a CPU (`winograd`).
@@ -51,11 +54,13 @@ _GATHERED = 2**17
 # Pixels of a batch of small pictures from which on taps are summed; at 2 × 8 ×
 # 8 of 256 channels the sums and their gradient take longer than they save.
 _ENOUGH_PIXELS = 512
-# Channels of several pixels that are taken as one, and products of channels in
-# and out below which they are: 16 × 16 take as long either way, since most of
-# the larger kernel is zero.
-_WIDE = 32
+# Of a convolution of which several pixels are made at once: the most channels,
+# in or out, and products of both below which they are (16 × 16 take as long
+# either way), and how many channels come out of those pixels together, at most.
+_FEW_CHANNELS = 16
 _FEW_PRODUCTS = 256
+_TOGETHER = 32
+_MOST_PIXELS = 4
 
 
 def conv3x3(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
@@ -117,10 +122,10 @@ def _transpose(linear, argument, grad):
   return jax.linear_transpose(linear, argument)(grad)[0]
 
 
-def _convolve(x: Image, kernel: Float[Array, 'k k C D']):
+def _convolve(x: Image, kernel: Float[Array, 'k l C D'], stride=(1, 1)):
   """Padded by one, whatever k is: of 2×2 kernels H + 1 by W + 1 pixels."""
   return lax.conv_general_dilated(
-    x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_AXES
+    x, kernel, stride, ((1, 1), (1, 1)), dimension_numbers=_AXES
   )
 
 
@@ -129,39 +134,26 @@ def _same(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   *_, c, d = kernel.shape
   if winograd.suits(x.shape[:3], (c, d)):
     return _by_pixels(x, 0, winograd.conv3x3, _convolve)(x, kernel)
-  count = _WIDE // max(c, d)
-  if count < 2 or c * d >= _FEW_PRODUCTS or x.shape[2] % count:
+  count = min(_TOGETHER // d, _MOST_PIXELS)
+  few = max(c, d) <= _FEW_CHANNELS and c * d < _FEW_PRODUCTS
+  if not few or x.shape[2] % count:
     return _convolve(x, kernel)
   together = functools.partial(_together, count)
   return _by_pixels(x, _MANY_PIXELS, together, _convolve)(x, kernel)
 
 
 def _together(count: int, x: Image, kernel: Kernel):
-  """`count` pixels of a row at once, each with its part of a larger kernel."""
-  b, h, w, c = x.shape
-  blocks, before, after, taps = np.ogrid[:3, :count, :count, :3]
-  # How far right of the pixel that comes out the one that goes in is.
-  offsets = (blocks - 1) * count + before - after
-  meets = (offsets == taps - 1).astype(kernel.dtype)
-  kernel = jnp.einsum('yxcd,kijx->ykicjd', kernel, meets)
-  wide = x.reshape(b, h, w // count, -1)
-  wide = _convolve(wide, kernel.reshape(3, 3, wide.shape[-1], -1))
-  return wide.reshape(b, h, w, -1)
+  """`count` pixels of a row at once, each with its part of a wider kernel."""
+  before, after, taps = np.ogrid[: count + 2, :count, :3]
+  meets = (before - after == taps).astype(kernel.dtype)
+  kernel = jnp.einsum('yxcd,kjx->ykcjd', kernel, meets)
+  kernel = kernel.reshape(*kernel.shape[:3], -1)
+  together = _convolve(x, kernel, stride=(1, count))
+  return together.reshape(*x.shape[:3], -1)
 
 
 def _input_gradient(kernel: Kernel, grad: Float[Array, 'B H W D']) -> Image:
-  x = jax.ShapeDtypeStruct((*grad.shape[:-1], kernel.shape[2]), kernel.dtype)
-
-  def transposed(convolve, kernel, grad):
-    return _transpose(lambda x: convolve(x, kernel), x, grad)
-
-  def convolved(kernel, grad):
-    return winograd.conv3x3(grad, kernel[::-1, ::-1].swapaxes(2, 3))
-
-  if not winograd.suits(grad.shape[:3], kernel.shape[2:]):
-    return transposed(_same, kernel, grad)
-  otherwise = functools.partial(transposed, _convolve)
-  return _by_pixels(grad, 0, convolved, otherwise)(kernel, grad)
+  return _same(grad, kernel[::-1, ::-1].swapaxes(2, 3))
 
 
 def _kernel_gradient(x: Image, grad: Float[Array, 'B H W D']) -> Kernel:
