@@ -225,12 +225,18 @@ def to_uint8(image) -> np.ndarray:
   return np.round(np.clip((image + 1) * 127.5, 0, 255)).astype(np.uint8)
 
 
+# zlib's level. PIL's own, 6, takes three times as long for 6 % less (0.29 s
+# instead of 0.10 for a drawn picture of 1024 pixels).
+_COMPRESSION = 4
+
+
 def save_png(path, image: np.ndarray) -> None:
   """Writes uint8 [H, W, 3] losslessly; `path` is whole or absent."""
   if image.dtype != np.uint8:
     raise TypeError(f'{image.dtype} image; convert it with to_uint8 first')
   with disk.atomic_path(path) as partial:
-    Image.fromarray(image).save(partial, format='PNG')
+    picture = Image.fromarray(image)
+    picture.save(partial, format='PNG', compress_level=_COMPRESSION)
 
 
 def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:

@@ -67,6 +67,22 @@ def test_a_cpu_spreads_moments_of_groups_by_products(
   assert lowered.count('stablehlo.dot_general') == products
 
 
+@pytest.mark.parametrize(
+  ('platform', 'channels', 'products'),
+  [('cpu', 8, 2), ('cpu', 9, 0), ('tpu', 8, 0)],
+)
+def test_a_cpu_keeps_apart_what_pixels_of_few_channels_are_multiplied_by(
+  platform, channels, products
+):
+  """And what is added to them."""
+  norm = group_norm.GroupNorm(1)
+  x = _normal(0, (2, 4, 6, channels))
+  params = {'scale': jnp.ones(channels), 'bias': jnp.zeros(channels)}
+  traced = jax.jit(norm.apply).trace({'params': params}, x)
+  lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert lowered.count('stablehlo.dot_general') == products
+
+
 def _plain(x, groups, scale, bias):
   """The formula, for JAX to differentiate."""
   grouped = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
