@@ -1,12 +1,16 @@
-"""What the C library does with memory that is freed.
+"""What becomes of memory that is freed, and how often it is looked for.
 
 On a CPU, XLA allocates a program's temporaries whenever it runs, and frees them
 after: hundreds of megabytes for a training step. glibc returns blocks of that
 size to the system, which then hands out every page anew, and zeroed: 144,000
 pages in a step of the 29 M base.
+
+Python looks for cycles of objects whenever there are 700 more, and what is
+traced for a program makes millions, which stay: a sixth of the time of it.
 """
 
 import ctypes
+import gc
 
 # Of mallopt(3) and glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
@@ -26,3 +30,8 @@ def keep_freed() -> bool:
   return mallopt is not None and all(
     mallopt(name, value) for name, value in settings.items()
   )
+
+
+def collect_seldom() -> None:
+  """Has Python look for cycles at 50,000 new objects, not at 700."""
+  gc.set_threshold(50_000, *gc.get_threshold()[1:])

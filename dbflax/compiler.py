@@ -40,8 +40,8 @@ _NICE = 10  # of 19: what else runs here must not stop it altogether
 class Compiler:
   """Has steps compiled in their order, each whole, from when it pays.
 
-  That is when the run had to compile something itself: where all is in JAX's
-  folder, nothing is begun.
+  That is at once where JAX's folder is empty, and else when the run had to
+  compile something itself: where all is in the folder, nothing is begun.
   """
 
   def __init__(self, config, names: Sequence[str], folder: str):
@@ -50,6 +50,8 @@ class Compiler:
     self._process: subprocess.Popen | None = None
     self._lock = threading.Lock()
     jax.monitoring.register_event_listener(self._hear)
+    if _is_empty(folder):
+      self._begin()
 
   def reach(self, step: str) -> None:
     """A step begins: if it is the process's to compile, it is waited for."""
@@ -81,8 +83,11 @@ class Compiler:
 
   def _hear(self, event: str, **_) -> None:
     """Is called by JAX, in the midst of what it does."""
-    if event != _COMPILED:
-      return
+    if event == _COMPILED:
+      self._begin()
+
+  def _begin(self) -> None:
+    """Starts the process, unless there is one, or nothing for it to do."""
     with self._lock:
       if self._process is None and self._names:
         try:
@@ -109,6 +114,13 @@ class Compiler:
     with contextlib.suppress(BrokenPipeError):  # `reach` sees that it ended.
       self._process.stdin.write(pickle.dumps(request))
       self._process.stdin.flush()
+
+
+def _is_empty(folder: str) -> bool:
+  """Whether no program is there; nobody asks a bucket."""
+  if '://' in folder:
+    return False
+  return not (os.path.isdir(folder) and os.listdir(folder))
 
 
 def programs(

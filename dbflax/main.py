@@ -312,6 +312,7 @@ def _dispatch(config, mode: str, workdir, dry_run: bool) -> None:
     _serve(config, workdir)
     return
   allocator.keep_freed()
+  allocator.collect_seldom()
   xla_flags.set_defaults()
   # Grain's and TFDS's worker processes ask absl for flags.
   flags.FLAGS.mark_as_parsed()

@@ -31,11 +31,16 @@ def normal(key, shape: tuple[int, ...]):
   """`jax.random.normal`, bit for bit, drawn as one row.
 
   XLA's CPU backend unrolls the loop over a picture's three channels, so that a
-  program that draws eight pictures compiled 2 s longer.
+  program that draws eight pictures compiled 2 s longer. And were the row laid
+  out in the loop that makes it of random bits, that would make one number at a
+  time: in 142 ms instead of 19, for two pictures of 1024 pixels.
   """
   import jax
 
-  return jax.random.normal(key, (math.prod(shape),)).reshape(shape)
+  from dbflax import fusion
+
+  row = jax.random.normal(key, (math.prod(shape),))
+  return fusion.apart(row).reshape(shape)
 
 
 @functools.cache

@@ -200,8 +200,8 @@ def test_what_is_done_is_not_compiled(tmp_path):
 
 
 @pytest.fixture
-def machine(monkeypatch):
-  """machine(platform, cores, hosts) is pretended; JAX has a folder."""
+def machine(monkeypatch, tmp_path):
+  """machine(platform, cores, hosts) is pretended; JAX has a folder, in use."""
 
   def pretend(platform, cores=96, count=1):
     monkeypatch.setattr(beside, 'cores', lambda: cores)
@@ -209,7 +209,8 @@ def machine(monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: platform)
 
   before = jax.config.jax_compilation_cache_dir
-  jax.config.update('jax_compilation_cache_dir', '/tmp/none')
+  (tmp_path / 'jit_other-cache').touch()
+  jax.config.update('jax_compilation_cache_dir', str(tmp_path))
   yield pretend
   jax.config.update('jax_compilation_cache_dir', before)
 

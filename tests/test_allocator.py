@@ -1,10 +1,13 @@
 """Memory that is freed is kept, so that pages are not handed out anew."""
 
 import ctypes
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from dbflax import allocator
 
 # A program with 32 MB of temporaries, over and over. At first more is asked
 # for, while results of before are still where they were.
@@ -41,3 +44,12 @@ def test_a_program_that_runs_again_finds_its_memory():
   }
   # Of half of the runs; without it, 8192 pages, or some huge ones.
   assert faults['keep'] < min(100, faults['leave']), faults
+
+
+def test_cycles_are_looked_for_seldom():
+  before = gc.get_threshold()
+  try:
+    allocator.collect_seldom()
+    assert gc.get_threshold() == (50_000, *before[1:])
+  finally:
+    gc.set_threshold(*before)

@@ -15,6 +15,7 @@ LAYERS = (
   (
     *('__init__', '*.__init__', 'errors', 'rng', 'hosts', 'stop', 'disk'),
     'allocator',
+    'fusion',
     'xla_flags',
     *('bars', 'beside'),
   ),

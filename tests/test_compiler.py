@@ -36,10 +36,16 @@ sys.stdin.buffer.read()
 
 @pytest.fixture
 def compiling(tmp_path, monkeypatch):
-  """compiling(names): in it there is a Compiler whose process is a fake one."""
+  """compiling(names): in it there is a Compiler whose process is a fake one.
+
+  Something is in the folder of programs, unless it is another one.
+  """
   monkeypatch.setattr(compiler, '_COMMAND', (sys.executable, '-c', ECHO))
-  return lambda *names: contextlib.closing(
-    compiler.Compiler(tmp_path, names, '')
+  used = tmp_path / 'used'
+  used.mkdir()
+  (used / 'jit_other-cache').touch()
+  return lambda *names, folder=used: contextlib.closing(
+    compiler.Compiler(tmp_path, names, str(folder))
   )
 
 
@@ -59,6 +65,21 @@ def test_where_all_is_in_the_folder_nothing_is_begun(compiling):
     for step in ('prior', 'stage_1', 'stage_2'):
       made.reach(step)
     jax.monitoring.record_event('/jax/compilation_cache/cache_hits')
+    assert made._process is None
+
+
+@pytest.mark.parametrize('name', ['new', 'empty'])
+def test_where_nothing_is_in_the_folder_it_begins_at_once(
+  compiling, tmp_path, name
+):
+  (tmp_path / 'empty').mkdir()
+  with compiling('stage_1', folder=tmp_path / name) as made:
+    wait_for(tmp_path / 'stage_1')
+    assert made._process is not None
+
+
+def test_nobody_asks_what_is_in_a_bucket(compiling):
+  with compiling('stage_1', folder='gs://bucket/xla') as made:
     assert made._process is None
 
 

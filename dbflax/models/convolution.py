@@ -55,10 +55,8 @@ _GATHERED = 2**17
 # 8 of 256 channels the sums and their gradient take longer than they save.
 _ENOUGH_PIXELS = 512
 # Of a convolution of which several pixels are made at once: the most channels,
-# in or out, and products of both below which they are (16 × 16 take as long
-# either way), and how many channels come out of those pixels together, at most.
+# in or out, and how many come out of those pixels together, at most.
 _FEW_CHANNELS = 16
-_FEW_PRODUCTS = 256
 _TOGETHER = 32
 _MOST_PIXELS = 4
 
@@ -135,8 +133,7 @@ def _same(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   if winograd.suits(x.shape[:3], (c, d)):
     return _by_pixels(x, 0, winograd.conv3x3, _convolve)(x, kernel)
   count = min(_TOGETHER // d, _MOST_PIXELS)
-  few = max(c, d) <= _FEW_CHANNELS and c * d < _FEW_PRODUCTS
-  if not few or x.shape[2] % count:
+  if max(c, d) > _FEW_CHANNELS or x.shape[2] % count:
     return _convolve(x, kernel)
   together = functools.partial(_together, count)
   return _by_pixels(x, _MANY_PIXELS, together, _convolve)(x, kernel)

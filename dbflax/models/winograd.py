@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from dbflax import fusion
+
 Image = Float[Array, 'B H W C']
 Kernel = Float[Array, '3 3 C D']
 
@@ -82,6 +84,7 @@ def _of_tiles(x: Image) -> Float[Array, '36 N C']:
   """B x Bᵀ of the N tiles."""
   b, h, w, c = x.shape
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  x = fusion.apart(x)
   rows = _tiles(x).reshape(b * h // _OUT, _IN, -1)
   rows = jnp.einsum('ij,njp->inp', _B, rows).reshape(-1, w + 2, c)
   both = _tiles(rows).reshape(-1, _IN, c)
