@@ -84,7 +84,7 @@ def _of_tiles(x: Image) -> Float[Array, '36 N C']:
   """B x Bᵀ of the N tiles."""
   b, h, w, c = x.shape
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  x = fusion.apart(x)
+  x = fusion.apart(x)  # Else all that x is made of would be, for each tile.
   rows = _tiles(x).reshape(b * h // _OUT, _IN, -1)
   rows = jnp.einsum('ij,njp->inp', _B, rows).reshape(-1, w + 2, c)
   both = _tiles(rows).reshape(-1, _IN, c)
