@@ -3,7 +3,7 @@
 import os
 import sys
 
-# Of its CPU backend (docs/speed.md). Programs compile in two thirds of the time
+# Of its CPU backend (docs/speed.md). Programs compile in six tenths of the time
 # and take less memory, and are no slower: most of a network's hundreds of loops
 # are short, and those over the same pixels become one.
 _OPTIONS = (
