@@ -44,11 +44,11 @@ def _compiler(job: job_lib.Job) -> 'Ahead | compiler.Compiler | None':
   if not job.config.compile_ahead or hosts.count() > 1 or cores < 2:
     return None
   config, names = job.config, _names(job)
+  programs = lambda: compiler.programs(config, job.model, job.mesh, names)
   if platform == 'tpu':
-    programs = lambda: compiler.programs(config, job.model, job.mesh, names)
     return Ahead(programs, min(cores // 2, compiler.MOST))
   if platform == 'cpu' and (folder := jax.config.jax_compilation_cache_dir):
-    return compiler.Compiler(config, names, folder)
+    return compiler.Compiler(config, names, folder, programs)
   return None
 
 

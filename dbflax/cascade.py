@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax import rng, sharding
+from dbflax import jitted, rng, sharding
 from dbflax.diffusion import guidance, lowres, sampler
 from dbflax.diffusion import schedule as schedule_lib
 from dbflax.diffusion import scheduler as scheduler_lib
@@ -184,7 +184,7 @@ def make_sampler(
   times = scheduler.times(options.steps)
   shape = (stage.resolution, stage.resolution, 3)
 
-  @jax.jit
+  @jitted.Jitted
   def draw(params, text, null_text, keys, low=None):
     noise = lambda stream: image_noise(keys, shape, f'{stage.name}/{stream}')
     conditioning = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dbflax import disk, hosts, inputs, pretrained, preview
+from dbflax import disk, hosts, inputs, methods, pretrained, preview
 from dbflax import job as job_lib
 from dbflax.text import embed
 from dbflax.train import finetune, inversion
@@ -77,4 +77,4 @@ def _preview(
     vectors=vectors,
   )
   nothing = finetune.Examples(np.zeros((0, 0, 0, 3), np.float32), text)
-  preview.draw(job, 'stage_1', nothing, null_text, folder, frozen.unet, done)
+  preview.draw(job, methods.STEP, nothing, null_text, folder, frozen.unet, done)

@@ -5,9 +5,10 @@ import logging
 import jax
 import numpy as np
 
-from dbflax import hosts, rng
+from dbflax import hosts, methods, rng
 from dbflax import job as job_lib
 from dbflax.data import images
+from dbflax.plan import steps
 
 _log = logging.getLogger(__name__)
 
@@ -15,18 +16,23 @@ _log = logging.getLogger(__name__)
 def draw(
   job: job_lib.Job, name: str, examples, null_text, folder, params, step
 ) -> None:
-  """A grid while training; for super-resolution: lower image, output, photo."""
+  """A grid while training; for super-resolution: lower image, output, photo.
+
+  `name` is the step's that trains.
+  """
+  job.begins(name + steps.PREVIEWS)
+  sample = job.samplers['stage_1' if name == methods.STEP else name]
   count = job.config.sample.batch
   root = jax.random.key(job.config.seed)
   keys = rng.keys(root, 'preview', np.arange(count))
   index = np.arange(count) % max(1, len(examples.image))
   text = examples.texts(index)
   if examples.low is None:
-    drawn = job.samplers[name](params, text, null_text, keys)
+    drawn = sample(params, text, null_text, keys)
     tiles = hosts.whole(drawn)
   else:
     low = examples.low[index]
-    drawn = job.samplers[name](params, text, null_text, keys, low)
+    drawn = sample(params, text, null_text, keys, low)
     scale = examples.image.shape[1] // low.shape[1]
     enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
     tiles = np.stack([enlarged, hosts.whole(drawn), examples.image[index]], 1)

@@ -15,7 +15,7 @@ import pytest
 from configs import test as test_config
 from dbflax import ahead, beside, compiler, hosts, pipeline, workdir
 from dbflax import job as job_lib
-from tests import simple_run
+from tests import heard, simple_run
 
 
 class Programs:
@@ -121,23 +121,6 @@ def config_of(**changes):
   return config
 
 
-@contextlib.contextmanager
-def heard():
-  """The names of the programs that are compiled."""
-  names = []
-
-  def listen(event, duration, fun_name='', **_):
-    del duration
-    if event.endswith('/backend_compile_duration'):
-      names.append(fun_name)
-
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  try:
-    yield names
-  finally:
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
 CHANGES = (
   {},
   {'prior__weight': 0.0},
@@ -153,18 +136,44 @@ def test_a_run_compiles_nothing_again(tmp_path, changes):
   config = config_of(**changes)
   work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
   with simple_run.in_this_process(), contextlib.closing(work):
-    with heard() as first:
+    with heard.programs() as first:
       job = job_lib.start(config, work)
       for found in compiler.programs(
         config, job.model, job.mesh, ahead._names(job)
       ):
         compiler.compile_one(*found)
-    with heard() as then:
+    with heard.programs() as then:
       pipeline.train(config, work)
   big = {f'jit({name})' for name in ('gradient', 'combine', 'apply', 'update')}
   assert big & set(first) and not big & set(then)
   # Class images have a sampler of their own.
   assert then.count('jit(draw)') <= 1
+
+
+@pytest.mark.parametrize(
+  'method,step',
+  [
+    ('dreambooth', 'stage_1'),
+    ('textual_inversion', 'inversion'),
+  ],
+)
+def test_previews_are_waited_for_as_a_step(tmp_path, monkeypatch, method, step):
+  begun = []
+  monkeypatch.setattr(
+    ahead,
+    'compiling',
+    lambda job: contextlib.nullcontext(
+      dataclasses.replace(job, begins=begun.append)
+    ),
+  )
+  config = config_of(method=method)
+  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
+  with simple_run.in_this_process(), contextlib.closing(work):
+    pipeline.train(config, work)
+  first = begun.index(step)
+  assert begun[first + 1] == f'{step} previews'
+  grids = work.root / step / 'samples'
+  assert begun.count(f'{step} previews') == len(list(grids.iterdir()))
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='a process has one there')

@@ -17,7 +17,7 @@ LAYERS = (
     'allocator',
     'fusion',
     'xla_flags',
-    *('bars', 'beside'),
+    *('bars', 'beside', 'jitted'),
   ),
   (
     *(

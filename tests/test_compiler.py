@@ -1,6 +1,7 @@
 """Truths of the process that compiles for a run on a CPU."""
 
 import contextlib
+import functools
 import logging
 import pickle
 import signal
@@ -8,16 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from configs import test as test_config
-from dbflax import ahead, compiler, pipeline, workdir
+from dbflax import ahead, cascade, compiler, pipeline, workdir
 from dbflax import job as job_lib
+from dbflax.train import inversion, step
+from tests import heard
 
-# Reads the request, and then says each step as soon as a file lets it go.
+# Reads the request, and answers with two programs of each step, as soon as a
+# file lets it go; the second did not compile.
 ECHO = """
 import os, pickle, sys, time
 config, names, _ = pickle.load(sys.stdin.buffer)
@@ -25,27 +30,53 @@ config, names, _ = pickle.load(sys.stdin.buffer)
 for name in names:
   if name == 'broken':
     sys.exit(7)
+  if name == 'cut':
+    sys.stdout.buffer.write(pickle.dumps((name, [b'whole']))[:-5])
+    sys.exit(7)
+  if name == 'noise':
+    print('a library says this', flush=True)
+    sys.stdin.buffer.read()
   open(config / name.replace(' ', '_'), 'w').close()
   while not (config / ('go_' + name.replace(' ', '_'))).exists():
     time.sleep(0.01)
-  print('a library says this')
-  print(name, flush=True)
+  pickle.dump((name, [name.upper(), None]), sys.stdout.buffer)
+  sys.stdout.buffer.flush()
 sys.stdin.buffer.read()
 """
 
 
 @pytest.fixture
-def compiling(tmp_path, monkeypatch):
+def taken():
+  """[program, what it was given] of the fake programs of `compiling`."""
+  return []
+
+
+@pytest.fixture
+def compiling(tmp_path, monkeypatch, taken):
   """compiling(names): in it there is a Compiler whose process is a fake one.
 
-  Something is in the folder of programs, unless it is another one.
+  Something is in the folder of programs, unless it is another one. Every step
+  has two programs; those of the step 'old' do not take what they are given.
   """
+
+  def take(name, whole):
+    if name.startswith('old'):
+      raise RuntimeError('of another machine')
+    taken.append((name, whole))
+
+  def program(step, name):
+    run = types.SimpleNamespace(take=functools.partial(take, f'{step}/{name}'))
+    return step, types.SimpleNamespace(name=name, run=run)
+
   monkeypatch.setattr(compiler, '_COMMAND', (sys.executable, '-c', ECHO))
   used = tmp_path / 'used'
   used.mkdir()
   (used / 'jit_other-cache').touch()
+  programs = lambda names: [
+    program(step, name) for step in names for name in ('gradient', 'apply')
+  ]
   return lambda *names, folder=used: contextlib.closing(
-    compiler.Compiler(tmp_path, names, str(folder))
+    compiler.Compiler(tmp_path, names, str(folder), lambda: programs(names))
   )
 
 
@@ -83,7 +114,7 @@ def test_nobody_asks_what_is_in_a_bucket(compiling):
     assert made._process is None
 
 
-def test_a_step_waits_until_its_own_is_compiled(compiling, tmp_path):
+def test_a_step_waits_until_its_own_is_compiled(compiling, tmp_path, taken):
   arrived = threading.Event()
   with compiling('stage_1', 'stage_1 previews') as made:
     made.reach('prior')
@@ -101,7 +132,36 @@ def test_a_step_waits_until_its_own_is_compiled(compiling, tmp_path):
     assert not arrived.wait(0.2)
     (tmp_path / 'go_stage_1').touch()
     assert arrived.wait(60)
+    assert taken == [('stage_1/gradient', 'STAGE_1')]
     made.reach('samples')  # is not its to compile
+
+
+def test_what_is_made_early_waits_for_its_step(compiling, tmp_path, taken):
+  """Only then the run's own programs are there, and memory for more."""
+  with compiling('stage_1', 'stage_2') as made:
+    for name in ('stage_1', 'stage_2'):
+      (tmp_path / f'go_{name}').touch()
+    compiled_here()
+    made.reach('stage_2')
+    assert taken == [('stage_2/gradient', 'STAGE_2')]
+    made.reach('stage_1')
+    assert taken[1:] == [('stage_1/gradient', 'STAGE_1')]
+    made.reach('stage_1')
+    assert len(taken) == 2
+
+
+def test_a_program_that_cannot_be_taken_is_said(
+  compiling, tmp_path, taken, caplog
+):
+  with compiling('old', 'stage_2') as made:
+    for name in ('old', 'stage_2'):
+      (tmp_path / f'go_{name}').touch()
+    compiled_here()
+    made.reach('old')
+    made.reach('stage_2')
+  [said] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+  assert said == 'old: gradient is made anew: of another machine'
+  assert taken == [('stage_2/gradient', 'STAGE_2')]
 
 
 def test_xla_does_not_complain_of_a_process_that_gives_way(compiling, tmp_path):
@@ -129,15 +189,21 @@ def test_with_the_last_step_nothing_is_left_to_begin(compiling):
     assert made._process is None
 
 
-def test_a_process_that_ends_is_said_and_the_run_goes_on(compiling, caplog):
-  with compiling('broken', 'stage_2') as made:
+@pytest.mark.parametrize(
+  ('ends', 'code'), [('broken', 7), ('cut', 7), ('noise', -signal.SIGKILL)]
+)
+def test_a_process_that_ends_is_said_and_the_run_goes_on(
+  compiling, caplog, monkeypatch, ends, code
+):
+  monkeypatch.setattr(compiler, '_PATIENCE', 1 if ends == 'noise' else 60)
+  with compiling(ends, 'stage_2') as made:
     compiled_here()
-    made.reach('broken')
+    made.reach(ends)
     made.reach('stage_2')
   [said] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
   assert said == (
-    'the process that compiles ended with exit code 7; steps compile when they '
-    'begin'
+    f'the process that compiles ended with exit code {code}; steps compile '
+    'when they begin'
   )
 
 
@@ -160,10 +226,11 @@ def test_closed_it_is_gone_and_hears_nothing_more(compiling):
   assert made._process is None
 
 
-def config_of():
+def config_of(**changes):
   config = test_config.get_config()
   config.cascade.stages = ('stage_1',)
   config.compile_ahead = True
+  config.update_from_flattened_dict(changes)
   config.lock()
   return config
 
@@ -174,8 +241,23 @@ def test_it_ends_by_itself_while_the_run_goes_on(tmp_path):
   ) as process:
     process.stdin.write(pickle.dumps((config_of(), ['none'], str(tmp_path))))
     process.stdin.flush()
-    assert process.stdout.readlines() == [b'none\n']
+    assert pickle.load(process.stdout) == ('none', [])
+    assert not process.stdout.read()
     assert process.wait(60) == 0
+
+
+def test_what_a_library_says_is_not_among_what_was_made():
+  code = """
+import os
+from dbflax import compiler
+with compiler._own_output() as out:
+  print('Python says this', flush=True)
+  os.system('echo a library says this')
+  out.write(b'made')
+"""
+  done = subprocess.run((sys.executable, '-c', code), capture_output=True)
+  assert done.stdout == b'made'
+  assert done.stderr.endswith(b'Python says this\na library says this\n')
 
 
 def test_it_ends_with_the_run(tmp_path):
@@ -203,34 +285,65 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def heard():
-  """What JAX tells of, event by event."""
-  events = []
-  hear = lambda event, **_: events.append(event)
-  jax.monitoring.register_event_listener(hear)
-  yield events
-  jax.monitoring.unregister_event_listener(hear)
+def new_programs():
+  """As in a new process: none is compiled, or was given whole."""
+
+  def forget():
+    jax.clear_caches()
+    for made in (
+      *(step._gradient, step._combine, step._apply),
+      *(inversion._step, cascade.make_sampler),
+    ):
+      made.cache_clear()
+
+  forget()
+  yield forget
+  forget()
 
 
-def test_a_run_finds_what_it_compiled(tmp_path, folder, heard):
-  """Programs are named, in JAX's folder, by hashes of all that they are of."""
-  config = config_of()
-  programs = lambda: {path.name for path in folder.glob('*-cache')}
-  work = workdir.Workdir(str(tmp_path / 'run'), config.name, 'python')
-  jax.clear_caches()  # What other tests of this process have compiled.
-  with contextlib.closing(work):
-    steps = ahead._names(job_lib.start(config, work))
-    with contextlib.closing(
-      compiler.Compiler(config, steps, str(folder))
-    ) as made:
-      compiled_here()
-      made.reach(steps[-1])
-    compiled = programs()
-    heard.clear()
-    pipeline.train(config, work)
-  count = lambda names, kind: sum(n.startswith(f'jit_{kind}-') for n in names)
-  for kind in ('gradient', 'combine', 'apply', 'draw'):
-    assert count(compiled, kind)
-    # Class images have a sampler of their own, which the run compiles.
-    assert count(programs() - compiled, kind) == (kind == 'draw')
-  assert compiler._COMPILED in heard
+# What a training's steps and previews are made of.
+TRAINING = {f'jit({n})' for n in ('gradient', 'combine', 'apply', 'update')}
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [{}, {'stage_1.lora.rank': 2}, {'method': 'textual_inversion'}],
+  ids=str,
+)
+def test_a_run_is_given_what_it_compiled(
+  tmp_path, folder, new_programs, changes
+):
+  """What lies in JAX's folder, a later run finds there: it is not given that.
+
+  It is named by hashes of all that it is of.
+  """
+  config = config_of(compile_ahead=False, **changes)
+
+  def run(name):
+    """The names of what it compiles or finds, and the folder's programs."""
+    work = workdir.Workdir(str(tmp_path / name), config.name, 'python')
+    with contextlib.closing(work):
+      _have_compiled(config, work, folder)
+      with heard.programs() as names:
+        pipeline.train(config, work)
+    return names, {path.name for path in folder.glob('*-cache')}
+
+  names, files = run('first')
+  # Class images have a sampler of their own, which the run compiles.
+  assert not TRAINING & set(names) and names.count('jit(draw)') <= 1
+  new_programs()
+  names, same = run('second')
+  assert TRAINING & set(names) and same == files
+
+
+def _have_compiled(config, work, folder):
+  """All of a run's steps, and gives them to the run."""
+  job = job_lib.start(config, work)
+  names = ahead._names(job)
+  programs = lambda: compiler.programs(config, job.model, job.mesh, names)
+  with contextlib.closing(
+    compiler.Compiler(config, names, str(folder), programs)
+  ) as made:
+    compiled_here()
+    for name in names:
+      made.reach(name)

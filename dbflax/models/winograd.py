@@ -60,7 +60,9 @@ def suits(pixels: tuple[int, int, int], channels: tuple[int, int]) -> bool:
 
 def conv3x3(x: Image, kernel: Kernel) -> Float[Array, 'B H W D']:
   """`x` convolved, padded by one on every side; H and W are multiples of 4."""
-  products = _of_tiles(x) @ _of_kernel(kernel)
+  # Else XLA makes four times all kernels of a network first, and keeps them.
+  tiles, kernel = fusion.apart((_of_tiles(x), kernel))
+  products = tiles @ _of_kernel(kernel)
   return _assembled(products, x.shape[:3])
 
 

@@ -41,6 +41,17 @@ class Adaptation:
   lora: Callable[[dict], dict | None] = lambda trainable: None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Scaled:
+  """function(scale, …); in another process, equal to what it is here."""
+
+  function: Callable
+  scale: float
+
+  def __call__(self, *args, **kwargs):
+    return self.function(self.scale, *args, **kwargs)
+
+
 @functools.cache
 def build(
   *,
@@ -72,8 +83,7 @@ def build(
   if rank:
     split = functools.partial(_factors, rank, targets, f'{field}.lora.targets')
     scale = alpha / rank if alpha else 1.0
-    bind = lambda f: functools.partial(f, scale)
-    return Adaptation(split, bind(_add), bind(_fold))
+    return Adaptation(split, _Scaled(_add, scale), _Scaled(_fold, scale))
   if trainable:
     split = functools.partial(_part, trainable, f'{field}.trainable')
     return Adaptation(split, _union)

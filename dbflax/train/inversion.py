@@ -20,7 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from dbflax import cascade, checkpoints, hosts, rng, sharding
+from dbflax import cascade, checkpoints, hosts, jitted, rng, sharding
 from dbflax.data import batches
 from dbflax.text import prompts as prompts_lib
 from dbflax.text import t5
@@ -139,7 +139,7 @@ def make_step(
 def _step(stage, encoder, objective, tx, mesh, shardings: tuple):
   lie = (sharding.from_key(shardings), sharding.replicated(mesh))
 
-  @functools.partial(jax.jit, out_shardings=lie, donate_argnums=0)
+  @functools.partial(jitted.Jitted, out_shardings=lie, donate_argnums=0)
   def update(state, frozen, batch, root):
     key = rng.key(root, 'inversion', state.step)
     of_vectors = lambda params: loss(

@@ -21,7 +21,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
-from dbflax import beside, cascade, rng, sharding
+from dbflax import beside, cascade, jitted, rng, sharding
 from dbflax.diffusion import loss as loss_lib
 from dbflax.diffusion import process
 from dbflax.train import adapt
@@ -190,7 +190,7 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
     )
 
   lie = (sharding.from_key(shardings), sharding.replicated(mesh))
-  return jax.jit(gradient, out_shardings=lie)
+  return jitted.Jitted(gradient, out_shardings=lie)
 
 
 @functools.lru_cache(KEPT)
@@ -201,7 +201,7 @@ def _combine(shardings: tuple):
     return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
 
   lie = sharding.from_key(shardings)
-  return jax.jit(combine, out_shardings=lie, donate_argnums=0)
+  return jitted.Jitted(combine, out_shardings=lie, donate_argnums=0)
 
 
 @functools.lru_cache(KEPT)
@@ -212,7 +212,7 @@ def _apply(optimizer, ema_decay: float, mesh, shardings: tuple):
     return apply_gradients(state, grads, optimizer, ema_decay)
 
   lie = (sharding.from_key(shardings), sharding.replicated(mesh))
-  return jax.jit(apply, out_shardings=lie, donate_argnums=0)
+  return jitted.Jitted(apply, out_shardings=lie, donate_argnums=0)
 
 
 def _mean(grad, zeros, parts):

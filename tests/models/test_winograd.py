@@ -44,6 +44,23 @@ def test_its_errors_are_few_times_those_of_a_plain_one():
   assert errors[0] <= 4 * errors[1], errors
 
 
+@pytest.mark.skipif(
+  jax.default_backend() != 'cpu', reason='says what a CPU makes when'
+)
+def test_a_kernels_part_is_made_when_its_picture_is_there():
+  """And not those of a whole network at once, before there is any."""
+  x, kernel, _ = _example((2, 16, 16, 64), 64)
+
+  def convolved(x, kernels):
+    for kernel in kernels:
+      x = jax.nn.silu(winograd.conv3x3(x, kernel))
+    return x
+
+  program = jax.jit(convolved).lower(x, [kernel] * 12).compile()
+  part = 36 * 64 * 64 * 4  # bytes
+  assert program.memory_analysis().temp_size_in_bytes < 4 * part
+
+
 @pytest.mark.parametrize('shape', [(2, 16, 24, 48), (1, 4, 8, 3)])
 def test_the_kernels_gradient_is_the_plain_ones(shape):
   x, kernel, grad = _example(shape, 5)
