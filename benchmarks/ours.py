@@ -4,16 +4,17 @@ import dataclasses
 import functools
 import json
 import pathlib
+import pickle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import spec as spec_lib
-from dbflax import allocator, beside, cascade, pretrained, rng, sharding
+from dbflax import allocator, beside, cascade, jitted, pretrained, rng, sharding
 from dbflax.plan import flops
 from dbflax.text import embed, t5
-from dbflax.train import optimizer
+from dbflax.train import adapt, optimizer
 from dbflax.train import state as state_lib
 from dbflax.train import step as step_lib
 from dbflax.weights import diffusers
@@ -66,20 +67,57 @@ def _train(spec, inputs) -> spec_lib.Work:
   batch = sharding.put_batch(step_lib.Batch(**batch), mesh)
   null_text = jax.device_put(inputs['null_text'], sharding.replicated(mesh))
   root = jax.random.key(_ROOT)
-  update = step_lib.make_denoising_step(
-    stage, _OBJECTIVE, tx, 0.0, mesh, shardings
-  )
+  of = (stage, _OBJECTIVE, tx, 0.0, mesh, shardings, adapt.WHOLE, 1)
+  update = step_lib.make_denoising_step(*of)
+  whole = _Whole(spec)
 
   def run(calls):
     nonlocal state
+    if whole.are_wanted():
+      key = rng.key(root, f'{stage.name}/instance', state.step)
+      made = step_lib.compile_programs(*of)
+      whole.give(
+        (
+          made.gradient.func,
+          (adapt.WHOLE, state.params, batch, null_text, key),
+        ),
+        (made.apply, (state, state.params)),
+      )
     for _ in range(calls):
       state, metrics = update(state, batch, null_text, root)
     jax.block_until_ready(state)
     return np.asarray(metrics['instance_loss'])
 
-  return spec_lib.Work(
-    run, lambda: _flops(update, state, batch, null_text, root)
-  )
+  count = lambda: _flops(update, state, batch, null_text, root)
+  return spec_lib.Work(run, None if whole.are_made else count)
+
+
+class _Whole:
+  """A CPU's programs as a run is given them, by a process that compiled them.
+
+  That is the side's first one. The second then has nothing to trace, and shall
+  not do so to count FLOPs. (`dbflax.compiler`)
+  """
+
+  def __init__(self, spec: spec_lib.Spec):
+    self._file = pathlib.Path(spec.folder) / 'programs.pickle'
+    self._device, self.are_made = spec.device, self._file.exists()
+    self._are_given = False
+
+  def are_wanted(self) -> bool:
+    return self._device == 'cpu' and not self._are_given
+
+  def give(self, *programs: tuple[jitted.Jitted, tuple]) -> None:
+    """To functions, that are called with such arguments."""
+    if not self.are_made:
+      compiling = [f.trace(*args).lower().compile for f, args in programs]
+      made = [jitted.pack(compile_it) for compile_it in compiling]
+      self._file.write_bytes(pickle.dumps(made))
+    wholes = pickle.loads(self._file.read_bytes())
+    for (function, _), whole in zip(programs, wholes, strict=True):
+      if whole is not None:
+        function.take(whole)
+    self._are_given = True
 
 
 def _flops(run, *args) -> float:

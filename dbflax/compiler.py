@@ -32,8 +32,6 @@ from dbflax.plan import steps
 
 _log = logging.getLogger(__name__)
 _COMMAND = (sys.executable, '-m', 'dbflax.compiler')
-# Of `jax.monitoring`: a program was compiled, and written to the folder.
-_COMPILED = '/jax/compilation_cache/cache_misses'
 # At once: those of two stages. Each takes a processor, and memory of the host.
 MOST = 2
 _NICE = 10  # of 19: what else runs here must not stop it altogether
@@ -101,7 +99,7 @@ class Compiler:
 
   def _hear(self, event: str, **_) -> None:
     """Is called by JAX, in the midst of what it does."""
-    if event == _COMPILED:
+    if event == jitted.COMPILED:
       self._begin()
 
   def _begin(self) -> None:
@@ -206,24 +204,6 @@ def compile_one(
     return None
 
 
-def _packed(step: str, program: steps.Program) -> jitted.Whole | None:
-  """What came from JAX's folder is left to the run to find there, too.
-
-  XLA's CPU backend reads such a program, but what it writes of it is not whole.
-  """
-  _this_thread.compiled = False
-  compiled = compile_one(step, program)
-  return jitted.pack(compiled) if _this_thread.compiled else None
-
-
-_this_thread = threading.local()
-
-
-def _note(event: str, **_) -> None:
-  if event == _COMPILED:
-    _this_thread.compiled = True
-
-
 def main() -> None:
   out = _own_output()
   os.nice(_NICE)
@@ -233,13 +213,13 @@ def main() -> None:
   jax.config.update('jax_compilation_cache_dir', folder)
   # All of them: what takes no time here may take some in the run.
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  jax.monitoring.register_event_listener(_note)
   model = job_lib.open_cascade(config, config.cascade.stages)
   mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
   begun = {name: [] for name in names}
   with concurrent.futures.ThreadPoolExecutor(min(beside.cores(), MOST)) as pool:
     for step, program in programs(config, model, mesh, names):
-      begun[step].append(pool.submit(_packed, step, program))
+      compile_it = functools.partial(compile_one, step, program)
+      begun[step].append(pool.submit(jitted.pack, compile_it))
     for step, compiled in begun.items():
       pickle.dump((step, [one.result() for one in compiled]), out)
       out.flush()

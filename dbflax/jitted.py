@@ -5,12 +5,16 @@ before, to know which one it is: a U-Net's gradient takes 3 to 4 s for that, and
 JAX keeps what it made. A program that comes whole needs nothing of it.
 """
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.experimental import serialize_executable
 
 Whole = tuple  # of `pack`; it can be pickled
+# Of `jax.monitoring`: a program was compiled, and written to JAX's folder.
+COMPILED = '/jax/compilation_cache/cache_misses'
 
 
 class Jitted:
@@ -36,6 +40,29 @@ class Jitted:
     self._whole = serialize_executable.deserialize_and_load(*whole)
 
 
-def pack(compiled: jax.stages.Compiled) -> Whole:
-  """Whatever a process on the same machine needs of it, for `Jitted.take`."""
-  return serialize_executable.serialize(compiled)
+def pack(compile_it: Callable[[], jax.stages.Compiled | None]) -> Whole | None:
+  """Whatever another process on this machine needs, for `Jitted.take`.
+
+  None if nothing was compiled: what JAX found in its folder, another process
+  can find there, too. XLA's CPU backend runs such a program, but what it writes
+  of it is not whole.
+  """
+  with _compilations() as found:
+    compiled = compile_it()
+  return serialize_executable.serialize(compiled) if found else None
+
+
+@contextlib.contextmanager
+def _compilations() -> Iterator[list[str]]:
+  """An event for each program that this thread compiles."""
+  found, here = [], threading.get_ident()
+
+  def hear(event: str, **_) -> None:
+    if event == COMPILED and threading.get_ident() == here:
+      found.append(event)
+
+  jax.monitoring.register_event_listener(hear)
+  try:
+    yield found
+  finally:
+    jax.monitoring.unregister_event_listener(hear)

@@ -16,7 +16,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from configs import test as test_config
-from dbflax import ahead, cascade, compiler, pipeline, workdir
+from dbflax import ahead, cascade, compiler, jitted, pipeline, workdir
 from dbflax import job as job_lib
 from dbflax.train import inversion, step
 from tests import heard
@@ -81,7 +81,7 @@ def compiling(tmp_path, monkeypatch, taken):
 
 
 def compiled_here():
-  jax.monitoring.record_event(compiler._COMPILED)
+  jax.monitoring.record_event(jitted.COMPILED)
 
 
 def wait_for(path):

@@ -1,5 +1,7 @@
 """Functions that run what was compiled elsewhere, and are otherwise jitted."""
 
+import io
+import os
 import pickle
 import subprocess
 import sys
@@ -24,18 +26,33 @@ import pickle, sys
 from dbflax import jitted
 from tests import test_jitted
 made = jitted.Jitted(test_jitted.scaled, donate_argnums=0)
-compiled = made.trace(test_jitted.TREE, test_jitted.X).lower().compile()
-pickle.dump(jitted.pack(compiled), sys.stdout.buffer)
+traced = made.trace(test_jitted.TREE, test_jitted.X)
+for _ in range(2):
+  whole = jitted.pack(traced.lower().compile)
+  pickle.dump(whole, sys.stdout.buffer)
 """
 
 
 @pytest.fixture(scope='module')
-def whole():
-  """Of `scaled`, which gives its first argument away, by another process."""
+def packed(tmp_path_factory):
+  """Twice of `scaled`, which gives its first argument away, elsewhere."""
   made = subprocess.run(
-    (sys.executable, '-c', ELSEWHERE), capture_output=True, check=True
+    (sys.executable, '-c', ELSEWHERE),
+    capture_output=True,
+    check=True,
+    env={
+      **os.environ,
+      'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('xla')),
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    },
   )
-  return pickle.loads(made.stdout)
+  with io.BytesIO(made.stdout) as file:
+    return pickle.load(file), pickle.load(file)
+
+
+@pytest.fixture
+def whole(packed):
+  return packed[0]
 
 
 @pytest.fixture
@@ -77,6 +94,14 @@ def test_what_fails_there_is_raised(taken):
   taken(tree, X)  # Now its arrays are gone.
   with pytest.raises(RuntimeError, match='deleted'):
     taken(tree, X)
+
+
+def test_what_was_found_in_the_folder_is_not_packed(packed):
+  assert packed[1] is None
+
+
+def test_what_does_not_compile_is_not_packed():
+  assert jitted.pack(lambda: None) is None
 
 
 def test_what_is_no_program_is_not_taken(taken, whole):
