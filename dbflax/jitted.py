@@ -49,7 +49,9 @@ def pack(compile_it: Callable[[], jax.stages.Compiled | None]) -> Whole | None:
   """
   with _compilations() as found:
     compiled = compile_it()
-  return serialize_executable.serialize(compiled) if found else None
+  if compiled is None or not found:
+    return None
+  return serialize_executable.serialize(compiled)
 
 
 @contextlib.contextmanager
