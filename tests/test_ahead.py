@@ -152,10 +152,7 @@ def test_a_run_compiles_nothing_again(tmp_path, changes):
 
 @pytest.mark.parametrize(
   'method,step',
-  [
-    ('dreambooth', 'stage_1'),
-    ('textual_inversion', 'inversion'),
-  ],
+  [('dreambooth', 'stage_1'), ('textual_inversion', 'inversion')],
 )
 def test_previews_are_waited_for_as_a_step(tmp_path, monkeypatch, method, step):
   begun = []
