@@ -5,6 +5,7 @@ import functools
 import json
 import pathlib
 import pickle
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -75,14 +76,7 @@ def _train(spec, inputs) -> spec_lib.Work:
     nonlocal state
     if whole.are_wanted():
       key = rng.key(root, f'{stage.name}/instance', state.step)
-      made = step_lib.compile_programs(*of)
-      whole.give(
-        (
-          made.gradient.func,
-          (adapt.WHOLE, state.params, batch, null_text, key),
-        ),
-        (made.apply, (state, state.params)),
-      )
+      whole.give(*_programs(of, state, batch, null_text, key))
     for _ in range(calls):
       state, metrics = update(state, batch, null_text, root)
     jax.block_until_ready(state)
@@ -90,6 +84,18 @@ def _train(spec, inputs) -> spec_lib.Work:
 
   count = lambda: _flops(update, state, batch, null_text, root)
   return spec_lib.Work(run, None if whole.are_made else count)
+
+
+def _programs(of, state, batch, null_text, key) -> Iterator[tuple]:
+  """What a step calls, with arguments like its own."""
+  stage, *_, mesh, _, complete, microbatches = of
+  made, params = step_lib.compile_programs(*of), state.params
+  args = (complete, params, batch, null_text, key)
+  if step_lib.goes_in_halves(stage, mesh, microbatches, len(batch.image)):
+    args += (np.int32(0),)
+    yield made.combine, (params, params, np.float32(1))
+  yield made.gradient.func, args
+  yield made.apply, (state, params)
 
 
 class _Whole:

@@ -53,6 +53,11 @@ def abstract_mesh(devices: int, data: int = -1, fsdp: int = 1) -> AbstractMesh:
   return AbstractMesh(shape, AXES, axis_types=_TYPES)
 
 
+def is_here(mesh: Mesh | AbstractMesh) -> bool:
+  """Whether its devices are this process's; a plan's may be elsewhere."""
+  return isinstance(mesh, Mesh) and mesh.devices.flat[0] in jax.devices()
+
+
 def mesh_shape(devices: int, data: int, fsdp: int) -> tuple[int, int]:
   """(data, fsdp) without the -1.
 

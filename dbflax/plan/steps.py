@@ -209,9 +209,12 @@ def _training(
   config, model, name: str, mesh, sampler: Program
 ) -> Iterator[Step]:
   """A stage's training, and the previews while it is trained."""
-  hyper = config[name]
+  hyper, stage = config[name], model.stages[name]
   state, complete = _state(model, name, hyper, mesh)
-  halves = 2 if name == 'stage_1' and config.prior.weight > 0 else 1
+  with_prior = name == 'stage_1' and config.prior.weight > 0
+  in_halves = not with_prior and step.goes_in_halves(
+    stage, mesh, hyper.microbatches, hyper.batch
+  )
   examples = _batch(config, model, name, mesh)
   trained, moments, average, frozen, batch = map(
     memory.per_device,
@@ -223,10 +226,10 @@ def _training(
     'average': average,
   }
   # The photos' gradients wait for those of the class images.
-  more = {'gradients': halves * trained, 'batch': batch}
-  programs = _programs(
-    model.stages[name], hyper, mesh, halves, (state, complete, examples)
-  )
+  gradients = 2 if with_prior or in_halves else 1
+  more = {'gradients': gradients * trained, 'batch': batch}
+  shapes = (state, complete, examples)
+  programs = _programs(stage, hyper, mesh, gradients, in_halves, shapes)
   fsdp = mesh.shape['fsdp']
   yield Step(name, hyper.steps, tuple(programs), held | more, fsdp)
   if hyper.sample_every and hyper.steps >= hyper.sample_every:
@@ -266,8 +269,10 @@ def _batch(config, model, name: str, mesh) -> step.Batch:
   return memory.batched(shapes, mesh)
 
 
-def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
-  """A training step's; `halves` is 2 with class images, else 1."""
+def _programs(
+  stage, hyper, mesh, gradients: int, in_halves: bool, shapes
+) -> Iterator[Program]:
+  """A training step's, which takes one gradient or two."""
   state, complete, examples = shapes
   compiled = step.compile_programs(
     stage,
@@ -286,10 +291,13 @@ def _programs(stage, hyper, mesh, halves: int, shapes) -> Iterator[Program]:
   size = hyper.batch // hyper.microbatches
   grads, run = state.params, compiled.gradient.func
   args = (complete, state.params, examples, null_text, key)
+  if in_halves:
+    size //= 2
+    args += (jax.ShapeDtypeStruct((), np.int32),)
   made = memory.per_device(grads)
   yield Program(
-    'gradient', run, args, halves, 1, size, _share(size, mesh), made
+    'gradient', run, args, gradients, 1, size, _share(size, mesh), made
   )
-  if halves == 2:
+  if gradients == 2:
     yield Program('combine', compiled.combine, (grads, grads, _floats()))
   yield Program('apply', compiled.apply, (state, grads))

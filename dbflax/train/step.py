@@ -5,8 +5,9 @@
 
 The class images' gradient is a sharded step of its own, and draws its own t',
 ε' (and noise level) from its own random stream. Losses are logged apart. A
-batch may go through the network in microbatches, one after the other; random
-numbers are drawn for the whole batch, so the gradient is the same.
+batch may go through the network in microbatches, one after the other, and on a
+CPU one of large pictures goes in two halves at once; random numbers are drawn
+for the whole batch, so the gradient is the same.
 Gradients are taken of what the state holds: the network's parameters, or the
 trainable part that `complete` makes the whole network of (train.adapt).
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
@@ -146,8 +148,8 @@ class Programs:
   for all that it depends on, so that runs of one process compile it once.
   """
 
-  gradient: Callable  # (trainable, batch, null_text, key) → (grads, parts)
-  combine: Callable  # (grads, prior grads, λ) → grads
+  gradient: Callable  # (trainable, batch, null_text, key[, half]) → (g, parts)
+  combine: Callable  # (grads, other grads, λ) → grads
   apply: Callable  # (state, grads) → (state, gradient norm)
 
 
@@ -173,14 +175,24 @@ def compile_programs(
 
 @functools.lru_cache(KEPT)
 def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
-  """(complete, trainable, batch, null_text, key) → (grads, parts)."""
+  """(complete, trainable, batch, null_text, key[, half]) → (grads, parts).
 
-  def gradient(complete, trainable, batch, null_text, key):
-    whole = lambda part, batch, draws: loss(
-      stage, objective, complete(part), batch, null_text, draws
-    )
+  With half, 0 or 1: what that half of the batch adds to the whole's.
+  """
+
+  def gradient(complete, trainable, batch, null_text, key, half=None):
+    share = 1.0 if half is None else 0.5
+
+    def whole(part, batch, draws):
+      params = complete(part)
+      found = loss(stage, objective, params, batch, null_text, draws)
+      return jax.tree.map(lambda value: share * value, found)
+
     grad = functools.partial(jax.grad(whole, has_aux=True), trainable)
     examples = (batch, draw(stage, objective, batch, key))
+    if half is not None:
+      halves = sharding.microbatches(examples, 2, mesh)
+      examples = jax.tree.map(lambda a: a[half], halves)
     if microbatches == 1:
       return grad(*examples)
     return _mean(
@@ -195,10 +207,10 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
 
 @functools.lru_cache(KEPT)
 def _combine(shardings: tuple):
-  """(grads, prior grads, λ) → grads."""
+  """(grads, other grads, λ) → grads."""
 
-  def combine(grads, prior_grads, weight):
-    return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
+  def combine(grads, others, weight):
+    return jax.tree.map(lambda g, o: g + weight * o, grads, others)
 
   lie = sharding.from_key(shardings)
   return jitted.Jitted(combine, out_shardings=lie, donate_argnums=0)
@@ -251,10 +263,32 @@ def apply_gradients(
   return state_lib.State(state.step + 1, params, opt_state, ema), norm
 
 
-def _half(programs, stage, state, null_text, root, stream: str, batch: Batch):
+def goes_in_halves(
+  stage: cascade.Stage, mesh: Mesh, microbatches: int, size: int
+) -> bool:
+  """Whether a plain step takes two gradients at once, of half a batch each.
+
+  A program leaves a second core idle for a quarter of the time. Of large
+  pictures, two of half the size are sooner done; what they both do, whatever
+  the batch, is little beside (docs/speed.md).
+  """
+  is_large = stage.is_super_resolution and microbatches == 1 and size % 2 == 0
+  return is_large and sharding.is_here(mesh) and beside.has_room()
+
+
+def _in_halves(programs: Programs, trainable, batch, null_text, key):
+  """The gradient of a batch, and its losses, as that of two halves."""
+  of = functools.partial(programs.gradient, trainable, batch, null_text, key)
+  grads, parts = of(np.int32(0))
+  others, more = beside.call(of, np.int32(1))
+  grads = programs.combine(grads, others, np.float32(1))
+  return grads, jax.tree.map(jnp.add, parts, more)
+
+
+def _part(gradient, stage, state, null_text, root, stream: str, batch: Batch):
   """(gradients, metrics) of the photos or the class images, by their stream."""
   key = rng.key(root, f'{stage.name}/{stream}', state.step)
-  grads, parts = programs.gradient(state.params, batch, null_text, key)
+  grads, parts = gradient(state.params, batch, null_text, key)
   names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
   return grads, {names[part]: value for part, value in parts.items()}
 
@@ -286,8 +320,11 @@ def make_denoising_step(
   )
 
   def update(state, batch, null_text, root):
-    half = functools.partial(_half, programs, stage, state, null_text, root)
-    grads, metrics = half('instance', batch)
+    gradient = programs.gradient
+    if goes_in_halves(stage, mesh, microbatches, len(batch.image)):
+      gradient = functools.partial(_in_halves, programs)
+    part = functools.partial(_part, gradient, stage, state, null_text, root)
+    grads, metrics = part('instance', batch)
     state, norm = programs.apply(state, grads)
     return state, {**metrics, 'grad_norm': norm}
 
@@ -322,9 +359,10 @@ def make_prior_preservation_step(
   )
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
-    half = functools.partial(_half, programs, stage, state, null_text, root)
-    grads, metrics = half('instance', batch)
-    prior_grads, prior_metrics = beside.call(half, 'prior', prior_batch)
+    of = (programs.gradient, stage, state, null_text, root)
+    part = functools.partial(_part, *of)
+    grads, metrics = part('instance', batch)
+    prior_grads, prior_metrics = beside.call(part, 'prior', prior_batch)
     grads = programs.combine(grads, prior_grads, prior_weight)
     state, norm = programs.apply(state, grads)
     return state, {**metrics, **prior_metrics, 'grad_norm': norm}

@@ -4,13 +4,15 @@ A map with every parameter of which an example meets all that it is given
 stands for the network.
 """
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from dbflax import cascade, sharding
+from dbflax import beside, cascade, jitted, sharding
 from dbflax.train import adapt, step
 from dbflax.train import state as state_lib
 
@@ -87,6 +89,13 @@ def _run(stage, kind, microbatches, with_prior):
   return jax.tree.map(jnp.subtract, trainable, new.params), metrics
 
 
+def _assert_alike(found, expected):
+  close = lambda a, b: np.testing.assert_allclose(
+    a, b, rtol=0, atol=1e-5 * float(np.abs(b).max())
+  )
+  jax.tree.map(close, found, expected)
+
+
 @pytest.mark.parametrize(
   ('name', 'kind', 'with_prior'),
   [
@@ -97,21 +106,56 @@ def _run(stage, kind, microbatches, with_prior):
   ],
 )
 def test_the_gradient_is_that_of_the_whole_batch(
-  tiny, sizes, name, kind, with_prior
+  tiny, sizes, monkeypatch, name, kind, with_prior
 ):
+  monkeypatch.setattr(beside, 'cores', lambda: 1)
   whole = _run(tiny.stages[name], kind, 1, with_prior)
   assert set(sizes) == {8}
   sizes.clear()
   parts = _run(tiny.stages[name], kind, 4, with_prior)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(
-      a, b, rtol=0, atol=1e-5 * float(np.abs(b).max())
-    ),
-    parts,
-    whole,
-  )
+  _assert_alike(parts, whole)
   # One trace serves all parts, and the class images' parts too.
   assert sizes == [2]
+
+
+@pytest.mark.parametrize('kind', ADAPTATIONS)
+def test_two_halves_at_once_are_the_whole_batch(tiny, sizes, monkeypatch, kind):
+  stage = tiny.stages['stage_2']
+  monkeypatch.setattr(beside, 'cores', lambda: 1)
+  whole = _run(stage, kind, 1, False)
+  sizes.clear()
+  monkeypatch.setattr(beside, 'cores', lambda: 2)
+  threads, begin = set(), jitted.Jitted.__call__
+
+  def call(self, *args):
+    threads.add(threading.get_ident())
+    return begin(self, *args)
+
+  monkeypatch.setattr(jitted.Jitted, '__call__', call)
+  halves = _run(stage, kind, 1, False)
+  _assert_alike(halves, whole)
+  assert sizes == [4] and len(threads) == 2
+
+
+@pytest.mark.parametrize(
+  ('name', 'microbatches', 'size', 'cores', 'expected'),
+  [
+    ('stage_2', 1, 8, 2, True),
+    ('stage_1', 1, 8, 2, False),  # small pictures gain nothing
+    ('stage_2', 2, 8, 2, False),  # who asks for them lacks memory
+    ('stage_2', 1, 1, 2, False),
+    ('stage_2', 1, 8, 1, False),
+  ],
+)
+def test_when_a_batch_goes_in_halves(
+  tiny, monkeypatch, name, microbatches, size, cores, expected
+):
+  monkeypatch.setattr(beside, 'cores', lambda: cores)
+  of = lambda mesh: step.goes_in_halves(
+    tiny.stages[name], mesh, microbatches, size
+  )
+  assert of(sharding.make_mesh()) == expected
+  assert not of(sharding.abstract_mesh(1))  # of a plan: elsewhere
 
 
 def test_a_part_is_every_nth_example(tiny):
