@@ -106,7 +106,7 @@ def prompts(count: int, folder: pathlib.Path) -> Callable[[], None]:
     *(sample.draw, folder, samplers, load, _text(count), _text()),
     files=sample.file_names([''] * count, 1),
     seed=0,
-    batch=1,
+    batches=dict.fromkeys(samplers, 1),
   )
 
 

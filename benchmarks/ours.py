@@ -91,7 +91,7 @@ def _programs(of, state, batch, null_text, key) -> Iterator[tuple]:
   stage, *_, mesh, _, complete, microbatches = of
   made, params = step_lib.compile_programs(*of), state.params
   args = (complete, params, batch, null_text, key)
-  if step_lib.goes_in_halves(stage, mesh, microbatches, len(batch.image)):
+  if step_lib.parts(stage, mesh, microbatches, len(batch.image)) == 2:
     args += (np.int32(0),)
     yield made.combine, (params, params, np.float32(1))
   yield made.gradient.func, args

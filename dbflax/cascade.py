@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax import jitted, rng, sharding
+from dbflax import beside, jitted, rng, sharding
 from dbflax.diffusion import guidance, lowres, sampler
 from dbflax.diffusion import schedule as schedule_lib
 from dbflax.diffusion import scheduler as scheduler_lib
@@ -81,6 +81,18 @@ class Cascade:
   tokenizer: tokenizer_lib.Tokenizer
   encoder: t5.T5Encoder
   stages: dict[str, Stage]
+
+
+def parts(stage: Stage, mesh: sharding.AnyMesh, size: int) -> int:
+  """In how many parts at once, 1 or 2, a batch of so many goes through a stage.
+
+  A program leaves a second core idle for a quarter of the time. Of large
+  pictures two programs, of half a batch each, are sooner done; what both do,
+  whatever the batch, is little beside (docs/speed.md).
+  """
+  is_cut = stage.is_super_resolution and size % 2 == 0
+  has_room = sharding.is_here(mesh) and beside.has_room()
+  return 2 if is_cut and has_room else 1
 
 
 def condition(

@@ -171,6 +171,13 @@ class Job:
       return None
     return vectors.read(self.work.stage(methods.STEP))
 
+  def batches(self) -> dict[str, int]:
+    """Stage → how many samples its sampler draws in a call."""
+    return {
+      name: batch_of(self.config, self.model, name, self.mesh)
+      for name in self.model.stages
+    }
+
   def record(self) -> dict:
     """What config.json says, as it is read back."""
     record = {**self.config.to_dict(), 'command': self.work.command}
@@ -310,6 +317,12 @@ def _check_adaptations(config, model: cascade.Cascade) -> None:
 def sampling(config, name: str) -> cascade.Sampling:
   """How the config samples a stage."""
   return cascade.Sampling(**config.sample[name].to_dict())
+
+
+def batch_of(config, model: cascade.Cascade, name: str, mesh) -> int:
+  """How many of the config's batch of samples go through a stage in a call."""
+  size = config.sample.batch
+  return size // cascade.parts(model.stages[name], mesh, size)
 
 
 def _with_word(

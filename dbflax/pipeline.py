@@ -149,7 +149,7 @@ def draw(config, work: workdir_lib.Workdir) -> None:
       null_text,
       files=sample_lib.file_names(prompts, count),
       seed=(config.seed + number) % 2**31,
-      batch=config.sample.batch,
+      batches=job.batches(),
     )
     names = list(job.model.stages)
     sample_lib.write_index(folder, names, [template], prompts, count)
@@ -375,7 +375,7 @@ def _sample(job: job_lib.Job) -> None:
       null_text,
       files=sample_lib.file_names(job.prompts(), count),
       seed=config.seed,
-      batch=config.sample.batch,
+      batches=job.batches(),
     )
     if hosts.is_first():
       sample_lib.write_index(

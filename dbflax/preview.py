@@ -5,7 +5,7 @@ import logging
 import jax
 import numpy as np
 
-from dbflax import hosts, methods, rng
+from dbflax import beside, hosts, methods, rng
 from dbflax import job as job_lib
 from dbflax.data import images
 from dbflax.plan import steps
@@ -21,21 +21,24 @@ def draw(
   `name` is the step's that trains.
   """
   job.begins(name + steps.PREVIEWS)
-  sample = job.samplers['stage_1' if name == methods.STEP else name]
-  count = job.config.sample.batch
+  stage = 'stage_1' if name == methods.STEP else name
+  count, size = job.config.sample.batch, job.batches()[stage]
   root = jax.random.key(job.config.seed)
-  keys = rng.keys(root, 'preview', np.arange(count))
   index = np.arange(count) % max(1, len(examples.image))
-  text = examples.texts(index)
-  if examples.low is None:
-    drawn = sample(params, text, null_text, keys)
-    tiles = hosts.whole(drawn)
-  else:
+
+  def begin(numbers):
+    keys, which = rng.keys(root, 'preview', numbers), index[numbers]
+    low = () if examples.low is None else (examples.low[which],)
+    text = examples.texts(which)
+    return job.samplers[stage](params, text, null_text, keys, *low)
+
+  numbers = np.arange(count).reshape(-1, size)
+  tiles = np.concatenate([hosts.whole(d) for d in beside.each(begin, numbers)])
+  if examples.low is not None:
     low = examples.low[index]
-    drawn = sample(params, text, null_text, keys, low)
     scale = examples.image.shape[1] // low.shape[1]
     enlarged = low.repeat(scale, axis=1).repeat(scale, axis=2)
-    tiles = np.stack([enlarged, hosts.whole(drawn), examples.image[index]], 1)
+    tiles = np.stack([enlarged, tiles, examples.image[index]], 1)
     tiles = tiles.reshape(-1, *examples.image.shape[1:])
   columns = count if examples.low is None else 3
   if hosts.is_first():

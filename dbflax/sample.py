@@ -26,7 +26,7 @@ def draw(
   *,
   files: Sequence[str],
   seed: int,
-  batch: int,
+  batches: Mapping[str, int],
 ) -> None:
   """Draws N images, stage by stage: image n is <stage>/<files[n]>.
 
@@ -41,7 +41,7 @@ def draw(
     text: embedding of every image's prompt; null_text of the empty one.
     files: every image's name, as `file_names` makes them.
     seed: root of the images' noise.
-    batch: images drawn at once.
+    batches: stage name → images drawn in a call; on a CPU two go at once.
   """
   root = jax.random.key(seed)
   low = None
@@ -49,7 +49,8 @@ def draw(
     run = functools.partial(sampler, load_params(name))
     whole = []
     with bars.bar(f'samples {name}', len(text), 'image') as bar:
-      for index, drawn in _batches(bar, run, text, null_text, low, root, batch):
+      args = (text, null_text, low, root, batches[name])
+      for index, drawn in _batches(bar, run, *args):
         whole.append(hosts.whole(drawn)[: len(index)])
         bar.update(len(index))
         for n, image in hosts.own_rows(drawn):

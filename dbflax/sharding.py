@@ -27,6 +27,7 @@ from dbflax import errors
 
 AXES = ('data', 'fsdp')
 _TYPES = (AxisType.Auto,) * len(AXES)
+AnyMesh = Mesh | AbstractMesh
 RULES = (
   (r'(conv_in|conv1|conv2|conv_out)/kernel$', P(None, None, None, 'fsdp')),
   # The rank of a LoRA is too small to split; B is split as a kernel is.
@@ -53,7 +54,7 @@ def abstract_mesh(devices: int, data: int = -1, fsdp: int = 1) -> AbstractMesh:
   return AbstractMesh(shape, AXES, axis_types=_TYPES)
 
 
-def is_here(mesh: Mesh | AbstractMesh) -> bool:
+def is_here(mesh: AnyMesh) -> bool:
   """Whether its devices are this process's; a plan's may be elsewhere."""
   return isinstance(mesh, Mesh) and mesh.devices.flat[0] in jax.devices()
 

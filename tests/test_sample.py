@@ -23,7 +23,7 @@ def second(params, text, null_text, keys, low):
   return jnp.asarray(low.repeat(2, axis=1).repeat(2, axis=2)) + params['shift']
 
 
-def draw(folder, batch=2):
+def draw(folder, *batches):
   samplers = {'stage_1': first, 'stage_2': second}
   params = lambda name: {'shift': {'stage_1': 0.0, 'stage_2': 0.25}[name]}
   files = sample.file_names(['a zk dog'], 5)
@@ -31,7 +31,7 @@ def draw(folder, batch=2):
     *(folder, samplers, params, TEXT, TEXT[0]),
     files=files,
     seed=0,
-    batch=batch,
+    batches=dict(zip(samplers, batches or (2, 2), strict=True)),
   )
   read = lambda stage, n: images.to_float(
     images.load(folder / stage / files[n])
@@ -50,7 +50,7 @@ def test_every_stage_gets_its_image_from_the_stage_below(tmp_path):
 
 
 def test_images_do_not_depend_on_the_batch(tmp_path):
-  one, other = draw(tmp_path / 'a', batch=2), draw(tmp_path / 'b', batch=5)
+  one, other = draw(tmp_path / 'a', 2, 1), draw(tmp_path / 'b', 5, 3)
   for stage in one:
     np.testing.assert_array_equal(one[stage], other[stage])
 

@@ -82,7 +82,7 @@ def of_run(config, model: cascade.Cascade, mesh, flat) -> Iterator[Step]:
       yield from _training(config, model, name, mesh, samplers[name])
   images = len(config.sample.prompts) * config.sample.images_per_prompt
   for name, program in samplers.items():
-    count = -(-images // config.sample.batch)
+    count = -(-images // program.batch)
     yield _drawing(f'{name} samples', count, program, mesh)
 
 
@@ -127,7 +127,7 @@ def _class_images(config, model, mesh) -> Step:
 
 def _sampler(config, model, name: str, mesh) -> Program:
   """How samples and previews of a stage are drawn."""
-  batch = config.sample.batch
+  batch = job.batch_of(config, model, name, mesh)
   options = job.sampling(config, name)
   return _sampling(config, model, name, mesh, options, batch)
 
@@ -212,8 +212,9 @@ def _training(
   hyper, stage = config[name], model.stages[name]
   state, complete = _state(model, name, hyper, mesh)
   with_prior = name == 'stage_1' and config.prior.weight > 0
-  in_halves = not with_prior and step.goes_in_halves(
-    stage, mesh, hyper.microbatches, hyper.batch
+  in_halves = (
+    not with_prior
+    and step.parts(stage, mesh, hyper.microbatches, hyper.batch) == 2
   )
   examples = _batch(config, model, name, mesh)
   trained, moments, average, frozen, batch = map(
@@ -236,7 +237,8 @@ def _training(
     # What is frozen is put together with the rest into a copy.
     copy = memory.per_device(sampler.args[0]) if frozen else 0
     more = {'merged copy': copy}
-    count = hyper.steps // hyper.sample_every
+    calls = config.sample.batch // sampler.batch
+    count = hyper.steps // hyper.sample_every * calls
     yield Step(name + PREVIEWS, count, (sampler,), held | more, fsdp)
 
 

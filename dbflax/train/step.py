@@ -263,17 +263,11 @@ def apply_gradients(
   return state_lib.State(state.step + 1, params, opt_state, ema), norm
 
 
-def goes_in_halves(
-  stage: cascade.Stage, mesh: Mesh, microbatches: int, size: int
-) -> bool:
-  """Whether a plain step takes two gradients at once, of half a batch each.
-
-  A program leaves a second core idle for a quarter of the time. Of large
-  pictures, two of half the size are sooner done; what they both do, whatever
-  the batch, is little beside (docs/speed.md).
-  """
-  is_large = stage.is_super_resolution and microbatches == 1 and size % 2 == 0
-  return is_large and sharding.is_here(mesh) and beside.has_room()
+def parts(
+  stage: cascade.Stage, mesh: sharding.AnyMesh, microbatches: int, size: int
+) -> int:
+  """`cascade.parts` of a plain step; who wants microbatches lacks memory."""
+  return cascade.parts(stage, mesh, size) if microbatches == 1 else 1
 
 
 def _in_halves(programs: Programs, trainable, batch, null_text, key):
@@ -321,7 +315,7 @@ def make_denoising_step(
 
   def update(state, batch, null_text, root):
     gradient = programs.gradient
-    if goes_in_halves(stage, mesh, microbatches, len(batch.image)):
+    if parts(stage, mesh, microbatches, len(batch.image)) == 2:
       gradient = functools.partial(_in_halves, programs)
     part = functools.partial(_part, gradient, stage, state, null_text, root)
     grads, metrics = part('instance', batch)

@@ -140,22 +140,20 @@ def test_two_halves_at_once_are_the_whole_batch(tiny, sizes, monkeypatch, kind):
 @pytest.mark.parametrize(
   ('name', 'microbatches', 'size', 'cores', 'expected'),
   [
-    ('stage_2', 1, 8, 2, True),
-    ('stage_1', 1, 8, 2, False),  # small pictures gain nothing
-    ('stage_2', 2, 8, 2, False),  # who asks for them lacks memory
-    ('stage_2', 1, 1, 2, False),
-    ('stage_2', 1, 8, 1, False),
+    ('stage_2', 1, 8, 2, 2),
+    ('stage_1', 1, 8, 2, 1),  # small pictures gain nothing
+    ('stage_2', 2, 8, 2, 1),  # who asks for them lacks memory
+    ('stage_2', 1, 1, 2, 1),
+    ('stage_2', 1, 8, 1, 1),
   ],
 )
-def test_when_a_batch_goes_in_halves(
+def test_in_how_many_parts_a_batch_goes(
   tiny, monkeypatch, name, microbatches, size, cores, expected
 ):
   monkeypatch.setattr(beside, 'cores', lambda: cores)
-  of = lambda mesh: step.goes_in_halves(
-    tiny.stages[name], mesh, microbatches, size
-  )
+  of = lambda mesh: step.parts(tiny.stages[name], mesh, microbatches, size)
   assert of(sharding.make_mesh()) == expected
-  assert not of(sharding.abstract_mesh(1))  # of a plan: elsewhere
+  assert of(sharding.abstract_mesh(1)) == 1  # of a plan: elsewhere
 
 
 def test_a_part_is_every_nth_example(tiny):
