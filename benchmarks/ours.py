@@ -91,11 +91,11 @@ def _programs(of, state, batch, null_text, key) -> Iterator[tuple]:
   stage, *_, mesh, _, complete, microbatches = of
   made, params = step_lib.compile_programs(*of), state.params
   args = (complete, params, batch, null_text, key)
+  half, grads = (), (params,)
   if step_lib.parts(stage, mesh, microbatches, len(batch.image)) == 2:
-    args += (np.int32(0),)
-    yield made.combine, (params, params, np.float32(1))
-  yield made.gradient.func, args
-  yield made.apply, (state, params)
+    half, grads = (np.int32(0),), (params, params)
+  yield made.gradient.func, (*args, *half)
+  yield made.apply, (state, *grads)
 
 
 class _Whole:

@@ -149,8 +149,8 @@ class Programs:
   """
 
   gradient: Callable  # (trainable, batch, null_text, key[, half]) → (g, parts)
-  combine: Callable  # (grads, other grads, λ) → grads
-  apply: Callable  # (state, grads) → (state, gradient norm)
+  combine: Callable  # (grads, prior grads, λ) → grads
+  apply: Callable  # (state, grads[, of other half]) → (state, gradient norm)
 
 
 def compile_programs(
@@ -207,10 +207,10 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
 
 @functools.lru_cache(KEPT)
 def _combine(shardings: tuple):
-  """(grads, other grads, λ) → grads."""
+  """(grads, prior grads, λ) → grads."""
 
-  def combine(grads, others, weight):
-    return jax.tree.map(lambda g, o: g + weight * o, grads, others)
+  def combine(grads, prior_grads, weight):
+    return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
 
   lie = sharding.from_key(shardings)
   return jitted.Jitted(combine, out_shardings=lie, donate_argnums=0)
@@ -218,9 +218,10 @@ def _combine(shardings: tuple):
 
 @functools.lru_cache(KEPT)
 def _apply(optimizer, ema_decay: float, mesh, shardings: tuple):
-  """(state, grads) → (state, gradient norm)."""
+  """(state, grads[, of the other half]) → (state, gradient norm)."""
 
-  def apply(state, grads):
+  def apply(state, *grads):
+    grads = jax.tree.map(lambda first, *more: sum(more, first), *grads)
     return apply_gradients(state, grads, optimizer, ema_decay)
 
   lie = (sharding.from_key(shardings), sharding.replicated(mesh))
@@ -270,21 +271,15 @@ def parts(
   return cascade.parts(stage, mesh, size) if microbatches == 1 else 1
 
 
-def _in_halves(programs: Programs, trainable, batch, null_text, key):
-  """The gradient of a batch, and its losses, as that of two halves."""
-  of = functools.partial(programs.gradient, trainable, batch, null_text, key)
-  grads, parts = of(np.int32(0))
-  others, more = beside.call(of, np.int32(1))
-  grads = programs.combine(grads, others, np.float32(1))
-  return grads, jax.tree.map(jnp.add, parts, more)
+def _part(programs, stage, state, null_text, root, stream: str, batch, *half):
+  """(gradients, metrics) of the photos or the class images, by their stream.
 
-
-def _part(gradient, stage, state, null_text, root, stream: str, batch: Batch):
-  """(gradients, metrics) of the photos or the class images, by their stream."""
+  Of all of the batch, or of what one half of it adds.
+  """
   key = rng.key(root, f'{stage.name}/{stream}', state.step)
-  grads, parts = gradient(state.params, batch, null_text, key)
+  grads, found = programs.gradient(state.params, batch, null_text, key, *half)
   names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
-  return grads, {names[part]: value for part, value in parts.items()}
+  return grads, {names[loss]: value for loss, value in found.items()}
 
 
 def make_denoising_step(
@@ -314,12 +309,15 @@ def make_denoising_step(
   )
 
   def update(state, batch, null_text, root):
-    gradient = programs.gradient
-    if parts(stage, mesh, microbatches, len(batch.image)) == 2:
-      gradient = functools.partial(_in_halves, programs)
-    part = functools.partial(_part, gradient, stage, state, null_text, root)
-    grads, metrics = part('instance', batch)
-    state, norm = programs.apply(state, grads)
+    part = functools.partial(_part, programs, stage, state, null_text, root)
+    if parts(stage, mesh, microbatches, len(batch.image)) == 1:
+      grads, metrics = part('instance', batch)
+      state, norm = programs.apply(state, grads)
+    else:
+      grads, metrics = part('instance', batch, np.int32(0))
+      others, more = beside.call(part, 'instance', batch, np.int32(1))
+      metrics = jax.tree.map(jnp.add, metrics, more)
+      state, norm = programs.apply(state, grads, others)
     return state, {**metrics, 'grad_norm': norm}
 
   return update
@@ -353,8 +351,7 @@ def make_prior_preservation_step(
   )
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
-    of = (programs.gradient, stage, state, null_text, root)
-    part = functools.partial(_part, *of)
+    part = functools.partial(_part, programs, stage, state, null_text, root)
     grads, metrics = part('instance', batch)
     prior_grads, prior_metrics = beside.call(part, 'prior', prior_batch)
     grads = programs.combine(grads, prior_grads, prior_weight)
