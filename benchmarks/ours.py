@@ -82,7 +82,9 @@ def _train(spec, inputs) -> spec_lib.Work:
     jax.block_until_ready(state)
     return np.asarray(metrics['instance_loss'])
 
-  count = lambda: _flops(update, state, batch, null_text, root)
+  # Of the whole batch at once; an update multiplies no matrices.
+  gradient = step_lib.compile_programs(*of).gradient
+  count = lambda: _flops(gradient, state.params, batch, null_text, root)
   return spec_lib.Work(run, None if whole.are_made else count)
 
 
