@@ -84,7 +84,8 @@ def _train(spec, inputs) -> spec_lib.Work:
 
   # Of the whole batch at once; an update multiplies no matrices.
   gradient = step_lib.compile_programs(*of).gradient
-  count = lambda: _flops(gradient, state.params, batch, null_text, root)
+  args = (batch, null_text, root, np.float32(1))
+  count = lambda: _flops(gradient, state.params, *args)
   return spec_lib.Work(run, None if whole.are_made else count)
 
 
@@ -92,7 +93,7 @@ def _programs(of, state, batch, null_text, key) -> Iterator[tuple]:
   """What a step calls, with arguments like its own."""
   stage, *_, mesh, _, complete, microbatches = of
   made, params = step_lib.compile_programs(*of), state.params
-  args = (complete, params, batch, null_text, key)
+  args = (complete, params, batch, null_text, key, np.float32(1))
   half, grads = (), (params,)
   if step_lib.parts(stage, mesh, microbatches, len(batch.image)) == 2:
     half, grads = (np.int32(0),), (params, params)

@@ -144,7 +144,7 @@ def test_a_run_compiles_nothing_again(tmp_path, changes):
         compiler.compile_one(*found)
     with heard.programs() as then:
       pipeline.train(config, work)
-  big = {f'jit({name})' for name in ('gradient', 'combine', 'apply', 'update')}
+  big = {f'jit({name})' for name in ('gradient', 'apply', 'update')}
   assert big & set(first) and not big & set(then)
   # Class images have a sampler of their own.
   assert then.count('jit(draw)') <= 1

@@ -86,15 +86,11 @@ def test_errors_are_the_callers(roomy):
 def test_a_step_takes_both_gradients_at_once(monkeypatch, cores):
   threads = {}
 
-  def gradient(params, batch, null_text, key):
+  def gradient(params, batch, null_text, key, weight):
     threads[batch] = threading.get_ident()
-    return batch, {'mse': 0.0}
+    return (batch, weight), {'mse': 0.0}
 
-  programs = step.Programs(
-    gradient,
-    combine=lambda instance, prior, weight: (instance, prior, weight),
-    apply=lambda state, grads: (grads, 0.0),
-  )
+  programs = step.Programs(gradient, lambda state, *grads: (grads, 0.0))
   monkeypatch.setattr(step, 'compile_programs', lambda *args: programs)
   monkeypatch.setattr(beside, 'cores', lambda: cores)
   stage = types.SimpleNamespace(name='stage_1')
@@ -102,6 +98,6 @@ def test_a_step_takes_both_gradients_at_once(monkeypatch, cores):
   update = step.make_prior_preservation_step(stage, *[None] * 5)
   root = jax.random.key(0)
   grads, _ = update(state, 'photos', 'class images', 0.5, None, root)
-  assert grads == ('photos', 'class images', 0.5)
+  assert grads == (('photos', 1), ('class images', 0.5))
   assert threads['photos'] == threading.get_ident()
   assert (threads['class images'] != threading.get_ident()) == (cores == 2)

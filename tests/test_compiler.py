@@ -299,7 +299,7 @@ def new_programs():
   def forget():
     jax.clear_caches()
     for made in (
-      *(step._gradient, step._combine, step._apply),
+      *(step._gradient, step._apply),
       *(inversion._step, cascade.make_sampler),
     ):
       made.cache_clear()
@@ -309,7 +309,7 @@ def new_programs():
   forget()
 
 
-STEP = ('gradient', 'combine', 'apply')
+STEP = ('gradient', 'apply')
 
 
 @pytest.mark.parametrize(

@@ -227,10 +227,10 @@ def _training(
     'average': average,
   }
   # The photos' gradients wait for those of the class images.
-  gradients = 2 if with_prior or in_halves else 1
-  more = {'gradients': gradients * trained, 'batch': batch}
-  kind, shapes = (with_prior, in_halves), (state, complete, examples)
-  programs = _programs(stage, hyper, mesh, *kind, shapes)
+  calls = 2 if with_prior or in_halves else 1
+  more = {'gradients': calls * trained, 'batch': batch}
+  shapes = (state, complete, examples)
+  programs = _programs(stage, hyper, mesh, calls, in_halves, shapes)
   fsdp = mesh.shape['fsdp']
   yield Step(name, hyper.steps, tuple(programs), held | more, fsdp)
   if hyper.sample_every and hyper.steps >= hyper.sample_every:
@@ -272,9 +272,9 @@ def _batch(config, model, name: str, mesh) -> step.Batch:
 
 
 def _programs(
-  stage, hyper, mesh, with_prior: bool, in_halves: bool, shapes
+  stage, hyper, mesh, calls: int, in_halves: bool, shapes
 ) -> Iterator[Program]:
-  """A training step's; with class images or in halves it has two gradients."""
+  """A training step's, which takes the gradient so many times."""
   state, complete, examples = shapes
   compiled = step.compile_programs(
     stage,
@@ -292,13 +292,10 @@ def _programs(
   key = key.update(sharding=sharding.replicated(mesh))
   size = hyper.batch // hyper.microbatches
   grads, run = state.params, compiled.gradient.func
-  args, applied = (complete, grads, examples, null_text, key), (grads,)
+  args = (complete, grads, examples, null_text, key, _floats())
   if in_halves:
+    size //= 2
     args += (jax.ShapeDtypeStruct((), np.int32),)
-    size, applied = size // 2, (grads, grads)
-  calls = 2 if with_prior or in_halves else 1
   made = memory.per_device(grads)
   yield Program('gradient', run, args, calls, 1, size, _share(size, mesh), made)
-  if with_prior:
-    yield Program('combine', compiled.combine, (grads, grads, _floats()))
-  yield Program('apply', compiled.apply, (state, *applied))
+  yield Program('apply', compiled.apply, (state, *(grads,) * calls))

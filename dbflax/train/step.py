@@ -148,9 +148,9 @@ class Programs:
   for all that it depends on, so that runs of one process compile it once.
   """
 
-  gradient: Callable  # (trainable, batch, null_text, key[, half]) → (g, parts)
-  combine: Callable  # (grads, prior grads, λ) → grads
-  apply: Callable  # (state, grads[, of other half]) → (state, gradient norm)
+  # (trainable, batch, null_text, key, weight[, half]) → (grads, parts)
+  gradient: Callable
+  apply: Callable  # (state, grads[, others to add]) → (state, gradient norm)
 
 
 def compile_programs(
@@ -168,25 +168,23 @@ def compile_programs(
   gradient = _gradient(stage, objective, mesh, params, microbatches)
   return Programs(
     functools.partial(gradient, complete),
-    _combine(params),
     _apply(optimizer, ema_decay, mesh, state),
   )
 
 
 @functools.lru_cache(KEPT)
 def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
-  """(complete, trainable, batch, null_text, key[, half]) → (grads, parts).
+  """(complete, trainable, batch, null_text, key, weight[, half]) → …
 
-  With half, 0 or 1: what that half of the batch adds to the whole's.
+  Makes (grads, parts): the gradient of weight × the loss, and the loss's parts,
+  of the whole batch or, where half is 0 or 1, of that half.
   """
 
-  def gradient(complete, trainable, batch, null_text, key, half=None):
-    share = 1.0 if half is None else 0.5
-
+  def gradient(complete, trainable, batch, null_text, key, weight, half=None):
     def whole(part, batch, draws):
       params = complete(part)
-      found = loss(stage, objective, params, batch, null_text, draws)
-      return jax.tree.map(lambda value: share * value, found)
+      total, parts = loss(stage, objective, params, batch, null_text, draws)
+      return weight * total, parts
 
     grad = functools.partial(jax.grad(whole, has_aux=True), trainable)
     examples = (batch, draw(stage, objective, batch, key))
@@ -206,19 +204,8 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
 
 
 @functools.lru_cache(KEPT)
-def _combine(shardings: tuple):
-  """(grads, prior grads, λ) → grads."""
-
-  def combine(grads, prior_grads, weight):
-    return jax.tree.map(lambda g, p: g + weight * p, grads, prior_grads)
-
-  lie = sharding.from_key(shardings)
-  return jitted.Jitted(combine, out_shardings=lie, donate_argnums=0)
-
-
-@functools.lru_cache(KEPT)
 def _apply(optimizer, ema_decay: float, mesh, shardings: tuple):
-  """(state, grads[, of the other half]) → (state, gradient norm)."""
+  """(state, grads[, others to add]) → (state, gradient norm)."""
 
   def apply(state, *grads):
     grads = jax.tree.map(lambda first, *more: sum(more, first), *grads)
@@ -271,13 +258,16 @@ def parts(
   return cascade.parts(stage, mesh, size) if microbatches == 1 else 1
 
 
-def _part(programs, stage, state, null_text, root, stream: str, batch, *half):
+def _part(
+  programs, stage, state, null_text, root, stream: str, batch, weight, *half
+):
   """(gradients, metrics) of the photos or the class images, by their stream.
 
-  Of all of the batch, or of what one half of it adds.
+  The gradient is that of weight × the loss of all of the batch, or of a half.
   """
   key = rng.key(root, f'{stage.name}/{stream}', state.step)
-  grads, found = programs.gradient(state.params, batch, null_text, key, *half)
+  args = (state.params, batch, null_text, key, np.float32(weight))
+  grads, found = programs.gradient(*args, *half)
   names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
   return grads, {names[loss]: value for loss, value in found.items()}
 
@@ -311,12 +301,12 @@ def make_denoising_step(
   def update(state, batch, null_text, root):
     part = functools.partial(_part, programs, stage, state, null_text, root)
     if parts(stage, mesh, microbatches, len(batch.image)) == 1:
-      grads, metrics = part('instance', batch)
+      grads, metrics = part('instance', batch, 1)
       state, norm = programs.apply(state, grads)
     else:
-      grads, metrics = part('instance', batch, np.int32(0))
-      others, more = beside.call(part, 'instance', batch, np.int32(1))
-      metrics = jax.tree.map(jnp.add, metrics, more)
+      grads, metrics = part('instance', batch, 0.5, np.int32(0))
+      others, more = beside.call(part, 'instance', batch, 0.5, np.int32(1))
+      metrics = jax.tree.map(lambda a, b: (a + b) / 2, metrics, more)
       state, norm = programs.apply(state, grads, others)
     return state, {**metrics, 'grad_norm': norm}
 
@@ -352,10 +342,11 @@ def make_prior_preservation_step(
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
     part = functools.partial(_part, programs, stage, state, null_text, root)
-    grads, metrics = part('instance', batch)
-    prior_grads, prior_metrics = beside.call(part, 'prior', prior_batch)
-    grads = programs.combine(grads, prior_grads, prior_weight)
-    state, norm = programs.apply(state, grads)
+    grads, metrics = part('instance', batch, 1)
+    prior_grads, prior_metrics = beside.call(
+      part, 'prior', prior_batch, prior_weight
+    )
+    state, norm = programs.apply(state, grads, prior_grads)
     return state, {**metrics, **prior_metrics, 'grad_norm': norm}
 
   return update

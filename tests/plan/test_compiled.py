@@ -135,8 +135,7 @@ def test_a_training_step_is_compiled(stage, topology, tmp_path):
   )
   step = planner.step_of(config, stage)
   row = planner._row(config, place, step, tmp_path)
-  halves = {'combine'} if stage == 'stage_1' else set()
-  assert row.measured.keys() == {'gradient', 'apply'} | halves
+  assert row.measured.keys() == {'gradient', 'apply'}
   assert all(found['fits'] for found in row.measured.values())
   # New parameters and moments take the place of the old ones.
   kept = row.resident['weights'] + row.resident['optimizer']
