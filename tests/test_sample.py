@@ -1,12 +1,14 @@
 """Prompts through all stages, with fakes for the stages."""
 
 import json
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from dbflax import sample
+from dbflax import beside, job, sample, sharding
 from dbflax.data import images
 
 TEXT = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((1, 3, 2))
@@ -53,6 +55,22 @@ def test_images_do_not_depend_on_the_batch(tmp_path):
   one, other = draw(tmp_path / 'a', 2, 1), draw(tmp_path / 'b', 5, 3)
   for stage in one:
     np.testing.assert_array_equal(one[stage], other[stage])
+
+
+@pytest.mark.parametrize(
+  ('batch', 'cores', 'of_stage_1', 'of_stage_2'),
+  [(4, 2, 4, 2), (3, 2, 3, 3), (4, 1, 4, 4)],
+)
+def test_large_pictures_are_drawn_half_a_batch_at_a_time(
+  tiny, monkeypatch, batch, cores, of_stage_1, of_stage_2
+):
+  """On a CPU of several cores, which draws two halves at once."""
+  monkeypatch.setattr(beside, 'cores', lambda: cores)
+  config = types.SimpleNamespace(sample=types.SimpleNamespace(batch=batch))
+  of = lambda name, mesh: job.batch_of(config, tiny, name, mesh)
+  assert of('stage_1', sharding.make_mesh()) == of_stage_1
+  assert of('stage_2', sharding.make_mesh()) == of_stage_2
+  assert of('stage_2', sharding.abstract_mesh(1)) == batch
 
 
 def test_files_are_named_by_number_and_prompt():
