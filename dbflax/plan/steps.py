@@ -212,10 +212,8 @@ def _training(
   hyper, stage = config[name], model.stages[name]
   state, complete = _state(model, name, hyper, mesh)
   with_prior = name == 'stage_1' and config.prior.weight > 0
-  in_halves = (
-    not with_prior
-    and step.parts(stage, mesh, hyper.microbatches, hyper.batch) == 2
-  )
+  parts = step.parts(stage, mesh, hyper.microbatches, hyper.batch)
+  parts = 1 if with_prior else parts
   examples = _batch(config, model, name, mesh)
   trained, moments, average, frozen, batch = map(
     memory.per_device,
@@ -227,10 +225,10 @@ def _training(
     'average': average,
   }
   # The photos' gradients wait for those of the class images.
-  calls = 2 if with_prior or in_halves else 1
+  calls = 2 if with_prior else parts
   more = {'gradients': calls * trained, 'batch': batch}
   shapes = (state, complete, examples)
-  programs = _programs(stage, hyper, mesh, calls, in_halves, shapes)
+  programs = _programs(stage, hyper, mesh, calls, parts, shapes)
   fsdp = mesh.shape['fsdp']
   yield Step(name, hyper.steps, tuple(programs), held | more, fsdp)
   if hyper.sample_every and hyper.steps >= hyper.sample_every:
@@ -272,9 +270,9 @@ def _batch(config, model, name: str, mesh) -> step.Batch:
 
 
 def _programs(
-  stage, hyper, mesh, calls: int, in_halves: bool, shapes
+  stage, hyper, mesh, calls: int, parts: int, shapes
 ) -> Iterator[Program]:
-  """A training step's, which takes the gradient so many times."""
+  """A training step's: `calls` gradients, of a batch in so many parts."""
   state, complete, examples = shapes
   compiled = step.compile_programs(
     stage,
@@ -290,11 +288,10 @@ def _programs(
   # Made of the state's step, so it lies where that does.
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = key.update(sharding=sharding.replicated(mesh))
-  size = hyper.batch // hyper.microbatches
+  size = hyper.batch // hyper.microbatches // parts
   grads, run = state.params, compiled.gradient.func
   args = (complete, grads, examples, null_text, key, _floats())
-  if in_halves:
-    size //= 2
+  if parts == 2:
     args += (jax.ShapeDtypeStruct((), np.int32),)
   made = memory.per_device(grads)
   yield Program('gradient', run, args, calls, 1, size, _share(size, mesh), made)

@@ -183,8 +183,8 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
   def gradient(complete, trainable, batch, null_text, key, weight, half=None):
     def whole(part, batch, draws):
       params = complete(part)
-      total, parts = loss(stage, objective, params, batch, null_text, draws)
-      return weight * total, parts
+      total, terms = loss(stage, objective, params, batch, null_text, draws)
+      return weight * total, terms
 
     grad = functools.partial(jax.grad(whole, has_aux=True), trainable)
     examples = (batch, draw(stage, objective, batch, key))
