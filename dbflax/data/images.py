@@ -9,6 +9,7 @@ import functools
 import pathlib
 import struct
 import warnings
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -225,9 +226,9 @@ def to_uint8(image) -> np.ndarray:
   return np.round(np.clip((image + 1) * 127.5, 0, 255)).astype(np.uint8)
 
 
-# zlib's level. PIL's own, 6, takes three times as long for 6 % less (0.29 s
-# instead of 0.10 for a drawn picture of 1024 pixels).
-_COMPRESSION = 4
+# Looks for repeated pixels alone. PIL's own, of level 6, takes four times as
+# long for a drawn picture of 1024 pixels (0.29 s instead of 0.07) and 2 % more.
+_COMPRESSION = zlib.Z_RLE
 
 
 def save_png(path, image: np.ndarray) -> None:
@@ -236,7 +237,7 @@ def save_png(path, image: np.ndarray) -> None:
     raise TypeError(f'{image.dtype} image; convert it with to_uint8 first')
   with disk.atomic_path(path) as partial:
     picture = Image.fromarray(image)
-    picture.save(partial, format='PNG', compress_level=_COMPRESSION)
+    picture.save(partial, format='PNG', compress_type=_COMPRESSION)
 
 
 def grid(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
