@@ -194,15 +194,16 @@ def _completion(adaptation, frozen: dict, dtype: str, mesh):
 def _start(trainable: dict, hyper, tx, saved, mesh):
   """(state, its shardings): new, or of the newest checkpoint.
 
-  Parameters are placed first: moments and average are then made where they lie.
+  Parameters are placed first: moments and average are then made where they lie,
+  all moments by one program, not by one for each shape.
   """
-  create = lambda p: state_lib.create(p, tx, ema=hyper.ema_decay > 0)
-  shardings = sharding.shard_tree(jax.eval_shape(create, trainable), mesh)
+  create = functools.partial(state_lib.create, ema=hyper.ema_decay > 0)
+  shapes = jax.eval_shape(functools.partial(create, optimizer=tx), trainable)
+  shardings = sharding.shard_tree(shapes, mesh)
   trainable = sharding.put(trainable, shardings.params)
-  state = loop.restore(
-    saved, jax.tree_util.Partial(create, trainable), shardings
-  )
-  return state, shardings
+  init = jax.jit(tx.init, out_shardings=shardings.opt_state)
+  create = functools.partial(create, trainable, tx._replace(init=init))
+  return loop.restore(saved, create, shardings), shardings
 
 
 def _merge(complete, state: state_lib.State, mesh) -> dict:

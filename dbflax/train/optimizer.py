@@ -120,7 +120,9 @@ def _joined(inner: optax.GradientTransformationExtraArgs):
     updates, state = inner.update(_join(grads), state, params, **more)
     return _part(updates, grads), state
 
-  init = lambda params: inner.init(_join(params))
+  def init(params):
+    return inner.init(_join(params))
+
   return optax.GradientTransformationExtraArgs(init, update)
 
 
