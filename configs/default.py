@@ -35,8 +35,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.text = _text()
   config.prior = _prior()
   config.stage_1 = _stage(steps=600, weighting='min_snr', learning_rate=3e-4)
-  config.stage_2 = _stage(steps=40, batch=1, noise_level=1e-5)
-  config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3)
+  config.stage_2 = _stage(steps=40, batch=1, noise_level=1e-5, previews=1)
+  config.stage_3 = _stage(steps=60, crop=256, noise_level=1e-3, previews=1)
   config.inversion = _inversion()
   config.sample = _sample(config)
   config.evaluate = _evaluate()
@@ -320,6 +320,7 @@ def _stage(
   noise_level=0.0,
   weighting='simple',
   learning_rate=1e-4,
+  previews=2,
 ) -> ml_collections.ConfigDict:
   """How one stage is fine-tuned."""
   stage = ml_collections.ConfigDict()
@@ -361,8 +362,8 @@ def _stage(
   # Steps whose loss or gradient may be not finite. They change nothing; with
   # one more the training stops.
   stage.max_skipped = 0
-  # Steps between small grids of samples, half of all by default; 0 is never.
-  stage.sample_every = stage.get_ref('steps') // 2
+  # Steps between small grids of samples, half or all by default; 0 is never.
+  stage.sample_every = stage.get_ref('steps') // previews
   _add_memory(stage)
   return stage
 
