@@ -79,6 +79,16 @@ def test_a_cpu_keeps_apart_what_pixels_are_multiplied_by(platform, calls):
   assert lowered.count(test_fusion.CALL) == calls
 
 
+def test_pixels_and_channels_of_one_group_are_summed_at_once():
+  """The first mean, and both moments about it."""
+  params = {'params': {'scale': jnp.ones(6), 'bias': jnp.zeros(6)}}
+  x = _normal(0, (2, 8, 4, 6))
+  lowered = jax.jit(group_norm.GroupNorm(1).apply).lower(params, x).as_text()
+  sums = [line for line in lowered.splitlines() if 'stablehlo.reduce(' in line]
+  assert len(sums) == 3
+  assert all('dimensions = [1, 2, 3]' in line for line in sums)
+
+
 def _plain(x, groups, scale, bias):
   """The formula, for JAX to differentiate."""
   grouped = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
