@@ -105,8 +105,9 @@ def _backward(how, kept, grad):
 
   (g · gain − E[g · gain] − n E[g · gain · n]) / spread,
 
-  the means over a group, again as multiply-adds per pixel. z is not written as
-  in `_forward`: if it were, XLA would keep that one instead of making it again.
+  the means over a group, again as multiply-adds per pixel; that of g · gain · n
+  is made of that of g · gain · x (`both`). z is not written as in `_forward`:
+  if it were, XLA would keep that one instead of making it again.
   """
   x, mean, inverse, gain, bias = kept
   dtype, x = x.dtype, x.astype(jnp.float32)
@@ -135,7 +136,8 @@ def _pixel_mean(x: Float[Array, 'B *pixels C']) -> Moment:
 def _means(num_groups: int, *arrays: Float[Array, 'B *pixels C']):
   """Every channel's mean over its group and all pixels, or one for all.
 
-  That one is of a single sum: by pixels first, a norm has twice as many loops.
+  That one is of a single sum. With one by pixels first, XLA's CPU backend has
+  more loops to compile.
   """
   if num_groups == 1:
     of_all = tuple(range(1, arrays[0].ndim))

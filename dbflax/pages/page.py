@@ -5,9 +5,9 @@ and a policy that lets no request leave the page; parts.html.jinja has what
 they are put together from. All texts are escaped.
 """
 
-import functools
 import pathlib
 from collections.abc import Mapping
+from concurrent import futures
 from typing import Any
 
 import jinja2
@@ -46,7 +46,11 @@ def write(
 def render(
   template: str, content: Mapping[str, Any], side: int, quality: int
 ) -> bytes:
-  """The page, with images of at most side² pixels."""
+  """The page, with images of at most side² pixels.
+
+  It is rendered twice: what images it shows is known then, and they are made
+  beside each other.
+  """
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('dbflax', 'assets/report'),
     autoescape=True,
@@ -54,7 +58,13 @@ def render(
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.globals['picture'] = functools.cache(
-    lambda path, most=side: pictures.picture(path, min(side, most), quality)
+  page = environment.get_template(template)
+  shown: dict[tuple[pathlib.Path, int], pictures.Picture] = {}
+  environment.globals['picture'] = lambda path, most: shown.setdefault(
+    (path, min(side, most)), pictures.NONE
   )
-  return environment.get_template(template).render(content).encode()
+  page.render(content)
+  make = lambda key: pictures.picture(*key, quality)
+  with futures.ThreadPoolExecutor() as pool:
+    shown.update(zip(list(shown), pool.map(make, list(shown)), strict=True))
+  return page.render(content).encode()

@@ -30,6 +30,10 @@ class Picture(NamedTuple):
     return min(self.width, self.height) <= SMALL
 
 
+# Where none is made yet.
+NONE = Picture('', 0, 0)
+
+
 def picture(path: pathlib.Path, side: int, quality: int) -> Picture:
   """An image file as a data URI.
 
