@@ -20,6 +20,8 @@ PAGE = 'index.html'
 MAX_BYTES = 25_000_000
 # (side, JPEG quality), best first: an image has at most side² pixels.
 QUALITIES = ((1024, 90), (1024, 80), (768, 78), (512, 75), (384, 70))
+# Images that are made at once; a photo as taken may have 80 million pixels.
+_AT_ONCE = 2
 
 
 def write(
@@ -48,8 +50,8 @@ def render(
 ) -> bytes:
   """The page, with images of at most side² pixels.
 
-  It is rendered twice: what images it shows is known then, and they are made
-  beside each other.
+  It is rendered twice: what images it shows is known then, and several are
+  made at once.
   """
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('dbflax', 'assets/report'),
@@ -65,6 +67,6 @@ def render(
   )
   page.render(content)
   make = lambda key: pictures.picture(*key, quality)
-  with futures.ThreadPoolExecutor() as pool:
+  with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
     shown.update(zip(list(shown), pool.map(make, list(shown)), strict=True))
   return page.render(content).encode()
