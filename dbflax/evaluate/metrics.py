@@ -1,10 +1,12 @@
 """Numbers that say how good something is. Pure numpy: no network, no file."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import special
 
 from dbflax import rng
 
@@ -146,7 +148,13 @@ def bootstrap(
   draws: int = 10_000,
   confidence: float = 0.95,
 ) -> tuple[float, float] | None:
-  """The percentile bootstrap's interval of the mean; None of less than two.
+  """The bootstrap's interval of the mean; None of less than two values.
+
+  Percentiles of few means are too near to each other: of six subjects, 95 %
+  would hold the mean 87 times of 100. So they are those further out which, of
+  a normal distribution, give Student's interval (the expanded percentile,
+  Hesterberg, arXiv 1411.5279). Of less than five values even their range, the
+  widest that it can be, holds the mean less often than 90 times of 100.
 
   Args:
     values: one of each subject, or of each prompt of one subject: these are
@@ -155,7 +163,7 @@ def bootstrap(
       for; None is all alike.
     seed: of the draws.
     draws: how many sets of values are drawn, with replacement.
-    confidence: share of the means that lie in the interval.
+    confidence: how often such an interval holds what the mean is of.
   """
   if len(values) < 2:
     return None
@@ -164,6 +172,7 @@ def bootstrap(
   weights = np.ones(len(values)) if weights is None else np.asarray(weights)
   total = (weights * np.asarray(values, np.float64))[index].sum(1)
   means = total / weights[index].sum(1)
-  tail = (1 - confidence) / 2
+  student = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
+  tail = special.ndtr(-student * math.sqrt(len(values) / (len(values) - 1)))
   low, high = np.quantile(means, (tail, 1 - tail))
   return float(low), float(high)

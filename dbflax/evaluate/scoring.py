@@ -66,7 +66,7 @@ class Scored(NamedTuple):
     figures: those that it can make of these pictures.
     prompts: of every prompt of the subject, {prompt: {figure: value}}.
     intervals: {figure: its 95 % interval}, by bootstrap over prompts, too
-      narrow if they are few; what is of one prompt, or of photos, has none.
+      narrow of fewer than five; what is of one, or of photos, has none.
     nearest: photos by samples.
   """
 

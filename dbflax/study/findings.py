@@ -2,8 +2,9 @@
 
 A subject's figure in an arm is the mean over its seeds: runs that differ in the
 seed alone are no independent evidence. Arms are compared within subjects, which
-differ more from each other than arms do. Intervals are 95 % of the bootstrap
-over subjects. Pure: numbers in, numbers out.
+differ more from each other than arms do, and of the seeds that both have.
+Intervals are 95 % of the bootstrap over subjects. Pure: numbers in, numbers
+out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ Key = tuple[str, str, int]  # arm, subject, seed
 Scores = Mapping[Key, Mapping[str, float]]
 # Less is .000 in tables, on whichever side of it.
 _SHOWN = 0.0005
+# Subjects whose interval can be one of 95 % (`metrics.bootstrap`).
+_ENOUGH = 5
 
 
 class Estimate(NamedTuple):
@@ -64,12 +67,20 @@ def figures(scores: Scores) -> list[str]:
   return list(dict.fromkeys(name for one in scores.values() for name in one))
 
 
-def subjects(scores: Scores, figure: str, arm: str) -> dict[str, float]:
-  """{subject: its mean over seeds} of those that have the figure."""
+def _runs(scores: Scores, figure: str, arm: str) -> dict[tuple, float]:
+  """{(subject, seed): value} of the arm's runs that have the figure."""
+  return {
+    (subject, seed): values[figure]
+    for (its_arm, subject, seed), values in scores.items()
+    if its_arm == arm and figure in values
+  }
+
+
+def _by_subject(runs: Mapping[tuple, float]) -> dict[str, float]:
+  """{subject: its mean over seeds}."""
   found = {}
-  for (its_arm, subject, _), values in scores.items():
-    if its_arm == arm and figure in values:
-      found.setdefault(subject, []).append(values[figure])
+  for (subject, _), value in runs.items():
+    found.setdefault(subject, []).append(value)
   return {subject: float(np.mean(values)) for subject, values in found.items()}
 
 
@@ -82,15 +93,16 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def of_arm(scores: Scores, figure: str, arm: str) -> Estimate | None:
-  return estimate([*subjects(scores, figure, arm).values()])
+  return estimate([*_by_subject(_runs(scores, figure, arm)).values()])
 
 
 def difference(
   scores: Scores, figure: str, arm: str, other: str
 ) -> Estimate | None:
-  """arm less other, over the subjects that both have."""
-  one, two = (subjects(scores, figure, name) for name in (arm, other))
-  return estimate([one[name] - two[name] for name in one if name in two])
+  """arm less other, over the subjects and seeds that both have."""
+  one, two = (_runs(scores, figure, name) for name in (arm, other))
+  less = {run: one[run] - two[run] for run in one if run in two}
+  return estimate([*_by_subject(less).values()])
 
 
 def judge(scores: Scores, expected: Expectation) -> list[Verdict]:
@@ -108,9 +120,8 @@ def judge(scores: Scores, expected: Expectation) -> list[Verdict]:
 def _finding(found: Estimate, sign: str) -> str:
   as_expected = found.mean < 0 if sign == '<' else found.mean > 0
   direction = 'as in the paper' if as_expected else 'against the paper'
-  if found.interval is None:
-    return f'{direction}, one subject'
-  low, high = found.interval
+  low, high = found.interval or (found.mean, found.mean)
   if max(-low, high) < _SHOWN:
     return 'no difference'
-  return direction if low > 0 or high < 0 else f'{direction}, not certain'
+  is_certain = found.subjects >= _ENOUGH and (low > 0 or high < 0)
+  return direction if is_certain else f'{direction}, not certain'

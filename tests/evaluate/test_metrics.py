@@ -1,6 +1,7 @@
 """Truths of the pure numbers."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -124,24 +125,27 @@ def test_bootstrap_holds_the_mean_and_narrows_with_subjects():
   assert few.min() < low < few.mean() < high < few.max()
   assert (low, high) == metrics.bootstrap(few)
   low_100, high_100 = metrics.bootstrap(np.tile(few, 100))
-  # Ten times narrower, as the standard error of 100 times as many.
-  assert (high - low) / (high_100 - low_100) == pytest.approx(10, rel=0.1)
+  # Ten times narrower, as the standard error of 100 times as many, and that
+  # 1.96 times instead of √(6/5) times 2.571, Student's quantile of six.
+  ratio = 10 * math.sqrt(6 / 5) * 2.571 / 1.96
+  assert (high - low) / (high_100 - low_100) == pytest.approx(ratio, rel=0.1)
   assert metrics.bootstrap([0.5, 0.5, 0.5]) == (0.5, 0.5)
   assert metrics.bootstrap([0.5]) is None
 
 
-def test_bootstrap_covers_as_often_as_it_says():
+@pytest.mark.parametrize('count', [6, 30])
+def test_bootstrap_covers_as_often_as_it_says(count):
   rng = np.random.default_rng(4)
   covered = []
-  for _ in range(200):
-    low, high = metrics.bootstrap(rng.normal(size=30), draws=500)
+  for _ in range(1000):
+    low, high = metrics.bootstrap(rng.normal(size=count), draws=2000)
     covered.append(low < 0 < high)
-  assert 0.88 < np.mean(covered) < 0.99
+  assert 0.93 < np.mean(covered) < 0.97
 
 
 def test_bootstrap_of_two_values_is_what_arithmetic_says():
   """The mean of two draws from {0, 1} is 0, ½, 1 in ¼, ½, ¼ of the draws."""
   assert metrics.bootstrap([0.0, 1.0]) == (0, 1)
-  assert metrics.bootstrap([0.0, 1.0], confidence=0.4) == (0.5, 0.5)
+  assert metrics.bootstrap([0.0, 1.0], confidence=0.1) == (0.5, 0.5)
   # Of a value that stands for three of four, the mean of both is ¾.
-  assert metrics.bootstrap([0.0, 1.0], [1, 3], confidence=0.4) == (0.75, 0.75)
+  assert metrics.bootstrap([0.0, 1.0], [1, 3], confidence=0.1) == (0.75, 0.75)

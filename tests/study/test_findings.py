@@ -19,9 +19,6 @@ def scores(**arms):
 
 def test_a_subject_counts_once_however_many_seeds_it_has():
   found = scores(on=dict(dog=[0.0, 0.2, 0.4], cat=[0.6]))
-  assert findings.subjects(found, PRES, 'on') == pytest.approx(
-    {'dog': 0.2, 'cat': 0.6}
-  )
   assert findings.of_arm(found, PRES, 'on').mean == pytest.approx(0.4)
   assert findings.of_arm(found, PRES, 'on').subjects == 2
 
@@ -37,13 +34,23 @@ def test_arms_are_compared_within_subjects_that_both_have():
   assert difference.subjects == 2
 
 
+def test_arms_are_compared_within_seeds_that_both_have():
+  """The second seed, which one arm alone has yet, is far from the first."""
+  found = scores(on=dict(dog=[0.1, 0.9], cat=[0.2, 0.8]), off=dict(dog=[0.1]))
+  difference = findings.difference(found, PRES, 'on', 'off')
+  assert (difference.mean, difference.subjects) == (0, 1)
+
+
+SUBJECTS = ('dog', 'cat', 'owl', 'boot', 'vase')
+
+
 @pytest.mark.parametrize(
   'off, sign, finding',
   [
     ((0.1, 0.9), '<', 'as in the paper'),
     ((0.1, 0.9), '>', 'against the paper'),
     ((0.1, 0.75), '<', 'as in the paper, not certain'),
-    ((0.05, 0.7), '<', 'against the paper, not certain'),
+    ((0.05, 0.6), '<', 'against the paper, not certain'),
     ((0.0004, 0.8004), '<', 'no difference'),
     ((0.0004, 0.7996), '>', 'no difference'),
     ((0.0006, 0.8006), '<', 'as in the paper'),
@@ -51,21 +58,31 @@ def test_arms_are_compared_within_subjects_that_both_have():
   ],
 )
 def test_a_verdict_needs_an_interval_beside_zero(off, sign, finding):
-  found = scores(
-    on=dict(dog=[0.0], cat=[0.8]), off=dict(dog=[off[0]], cat=[off[1]])
+  """Of three subjects like the first, and two like the second."""
+  of = lambda first, second: dict(
+    zip(SUBJECTS, [[first]] * 3 + [[second]] * 2, strict=True)
   )
+  found = scores(on=of(0.0, 0.8), off=of(*off))
   expected = findings.Expectation('PRES', 'on', sign, 'off')
   [verdict] = findings.judge(found, expected)
   assert verdict.finding == finding
   assert verdict.figure == PRES
 
 
-def test_one_subject_has_no_interval_and_its_verdict_says_so():
-  found = scores(on=dict(dog=[0.0]), off=dict(dog=[1.0]))
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_of_few_subjects_nothing_is_certain(count):
+  few = SUBJECTS[:count]
+  found = scores(on=dict.fromkeys(few, [0.0]), off=dict.fromkeys(few, [1.0]))
   expected = findings.Expectation('PRES', 'on', '<', 'off')
   [verdict] = findings.judge(found, expected)
-  assert verdict.difference.interval is None
-  assert verdict.finding == 'as in the paper, one subject'
+  assert (verdict.difference.interval is None) == (count == 1)
+  assert verdict.finding == 'as in the paper, not certain'
+
+
+def test_one_subject_may_show_no_difference():
+  found = scores(on=dict(dog=[0.3]), off=dict(dog=[0.3]))
+  expected = findings.Expectation('PRES', 'on', '<', 'off')
+  assert findings.judge(found, expected)[0].finding == 'no difference'
 
 
 def test_what_no_network_measured_is_not_judged():
@@ -86,8 +103,8 @@ def test_every_network_that_has_a_figure_judges():
   expected = findings.Expectation('PRES', 'on', '<', 'off')
   findings_ = {v.figure: v.finding for v in findings.judge(found, expected)}
   assert findings_ == {
-    'oracle: PRES': 'as in the paper, one subject',
-    'DINO: PRES': 'against the paper, one subject',
+    'oracle: PRES': 'as in the paper, not certain',
+    'DINO: PRES': 'against the paper, not certain',
   }
 
 
@@ -127,5 +144,6 @@ def test_the_table_has_a_row_for_each_figure_and_a_column_for_each_arm():
   ]
   assert lines[4].split() == ['LPIPS:', 'DIV', '0.500', '-']
   assert lines[-1] == (
-    'oracle: PRES: on < off? as in the paper, -0.100 [-0.100, -0.100]'
+    'oracle: PRES: on < off? as in the paper, not certain, '
+    '-0.100 [-0.100, -0.100]'
   )
