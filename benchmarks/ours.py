@@ -15,7 +15,7 @@ from benchmarks import spec as spec_lib
 from dbflax import allocator, beside, cascade, jitted, pretrained, rng, sharding
 from dbflax.plan import flops
 from dbflax.text import embed, t5
-from dbflax.train import adapt, optimizer
+from dbflax.train import optimizer
 from dbflax.train import state as state_lib
 from dbflax.train import step as step_lib
 from dbflax.weights import diffusers
@@ -68,36 +68,40 @@ def _train(spec, inputs) -> spec_lib.Work:
   batch = sharding.put_batch(step_lib.Batch(**batch), mesh)
   null_text = jax.device_put(inputs['null_text'], sharding.replicated(mesh))
   root = jax.random.key(_ROOT)
-  of = (stage, _OBJECTIVE, tx, 0.0, mesh, shardings, adapt.WHOLE, 1)
-  update = step_lib.make_denoising_step(*of)
+  programs = step_lib.compile_programs(
+    stage, _OBJECTIVE, tx, 0.0, mesh, shardings
+  )
+  update = step_lib.make_denoising_step(programs)
   whole = _Whole(spec)
 
   def run(calls):
     nonlocal state
     if whole.are_wanted():
       key = rng.key(root, f'{stage.name}/instance', state.step)
-      whole.give(*_programs(of, state, batch, null_text, key))
+      whole.give(*_calls(programs, state, batch, null_text, key))
     for _ in range(calls):
       state, metrics = update(state, batch, null_text, root)
     jax.block_until_ready(state)
     return np.asarray(metrics['instance_loss'])
 
   # Of the whole batch at once; an update multiplies no matrices.
-  gradient = step_lib.compile_programs(*of).gradient
   args = (batch, null_text, root, np.float32(1))
-  count = lambda: _flops(gradient, state.params, *args)
+  count = lambda: _flops(
+    programs.gradient, programs.complete, state.params, *args
+  )
   return spec_lib.Work(run, None if whole.are_made else count)
 
 
-def _programs(of, state, batch, null_text, key) -> Iterator[tuple]:
+def _calls(
+  made: step_lib.Programs, state, batch, null_text, key
+) -> Iterator[tuple]:
   """What a step calls, with arguments like its own."""
-  stage, *_, mesh, _, complete, microbatches = of
-  made, params = step_lib.compile_programs(*of), state.params
-  args = (complete, params, batch, null_text, key, np.float32(1))
+  params, size = state.params, len(batch.image)
+  args = (made.complete, params, batch, null_text, key, np.float32(1))
   half, grads = (), (params,)
-  if step_lib.parts(stage, mesh, microbatches, len(batch.image)) == 2:
+  if step_lib.parts(made.stage, made.mesh, made.microbatches, size) == 2:
     half, grads = (np.int32(0),), (params, params)
-  yield made.gradient.func, (*args, *half)
+  yield made.gradient, (*args, *half)
   yield made.apply, (state, *grads)
 
 

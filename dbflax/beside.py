@@ -18,7 +18,7 @@ _other = concurrent.futures.ThreadPoolExecutor(1, 'beside')
 
 
 def cores() -> int:
-  """Of those of the machine, those that this process may use."""
+  """How many CPU cores this process may use."""
   if hasattr(os, 'sched_getaffinity'):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1

@@ -53,15 +53,13 @@ class Stage:
     return self.lowres_schedule is not None
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Conditioning:
   """What a super-resolution stage sees of the lower image."""
 
   image: Image  # upsampled and noised
   label: Float[Array, ' B']  # the noise level in schedule steps
-
-
-jax.tree_util.register_dataclass(Conditioning, ['image', 'label'], [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +82,7 @@ class Cascade:
 
 
 def parts(stage: Stage, mesh: sharding.AnyMesh, size: int) -> int:
-  """In how many parts at once, 1 or 2, a batch of so many goes through a stage.
+  """How many parts, 1 or 2, a batch of `size` goes through a stage in at once.
 
   A program leaves a second core idle for a quarter of the time. Of large
   pictures two programs, of half a batch each, are sooner done; what both do,

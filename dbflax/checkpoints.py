@@ -68,7 +68,7 @@ class Checkpoints:
     )
 
   def poll(self) -> None:
-    """Has what is on disk by now sealed; to be called often, it costs nothing.
+    """Seals checkpoints that are on disk by now; cheap, for every step.
 
     Reading all of a large checkpoint again takes a while, in a thread.
     """

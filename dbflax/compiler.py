@@ -39,10 +39,10 @@ _PATIENCE = 5  # seconds for the process to end, after its last word
 
 
 class Compiler:
-  """Has steps compiled in their order, each whole, from when it pays.
+  """Has a process compile steps, in their order.
 
-  That is at once where JAX's folder is empty, and else when the run had to
-  compile something itself: where all is in the folder, nothing is begun.
+  It starts at once where JAX's folder is empty, and else when the run had to
+  compile something itself: where all is in the folder, it never does.
   """
 
   def __init__(

@@ -11,7 +11,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 
 def apart(tree):
-  """The same arrays, which a CPU makes before it begins to use them.
+  """The same arrays, which XLA on a CPU does not fuse into what uses them.
 
   XLA looks into no function that is not to be inlined, such as one of nothing.
   (`jax.lax.optimization_barrier` is gone before that backend fuses.) Elsewhere

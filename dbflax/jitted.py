@@ -41,11 +41,10 @@ class Jitted:
 
 
 def pack(compile_it: Callable[[], jax.stages.Compiled | None]) -> Whole | None:
-  """Whatever another process on this machine needs, for `Jitted.take`.
+  """A serialized program, for `Jitted.take` in a process of this machine.
 
   None if nothing was compiled: what JAX found in its folder, another process
-  can find there, too. XLA's CPU backend runs such a program, but what it writes
-  of it is not whole.
+  can find there, too, and XLA's CPU backend cannot serialize it again whole.
   """
   with _compilations() as found:
     compiled = compile_it()

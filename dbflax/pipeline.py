@@ -133,26 +133,15 @@ def draw(config, work: workdir_lib.Workdir) -> None:
   pictures of drawing n are those of the seed `config.seed` + n.
   """
   job = _trained(config, work)
-  tuned, count = _tuned(job), config.sample.images_per_prompt
+  tuned = _tuned(job)
   load = functools.cache(lambda name: job.load_params(name, tuned[name]))
 
   def one(folder, number, template):
-    prompts = job.fill([template])
-    if not any(words in prompts[0] for words in job.words):
+    [prompt] = job.fill([template])
+    if not any(words in prompt for words in job.words):
       _log.warning('this prompt does not say {subject}, or %s', job.subject)
-    text, null_text = job.embed([*prompts, ''])
-    sample_lib.draw(
-      folder,
-      job.samplers,
-      load,
-      np.repeat(text[None], count, axis=0),
-      null_text,
-      files=sample_lib.file_names(prompts, count),
-      seed=(config.seed + number) % 2**31,
-      batches=job.batches(),
-    )
-    names = list(job.model.stages)
-    sample_lib.write_index(folder, names, [template], prompts, count)
+    seed = (config.seed + number) % 2**31
+    _draw(job, folder, [template], load, seed)
 
   if sys.stdin.isatty():
     print(f'Prompts, one a line, such as: a photo of a {job.subject}')
@@ -362,27 +351,29 @@ def _export(job: job_lib.Job) -> None:
 
 def _sample(job: job_lib.Job) -> None:
   """Every prompt through all stages."""
-  config, names, tuned = job.config, list(job.model.stages), _tuned(job)
-
-  def build(folder):
-    count = config.sample.images_per_prompt
-    *text, null_text = job.embed([*job.prompts(), ''])
-    sample_lib.draw(
-      folder,
-      job.samplers,
-      lambda name: job.load_params(name, tuned[name]),
-      np.repeat(np.stack(text), count, axis=0),
-      null_text,
-      files=sample_lib.file_names(job.prompts(), count),
-      seed=config.seed,
-      batches=job.batches(),
-    )
-    if hosts.is_first():
-      sample_lib.write_index(
-        folder, names, config.sample.prompts, job.prompts(), count
-      )
-
+  tuned, templates = _tuned(job), job.config.sample.prompts
+  load = lambda name: job.load_params(name, tuned[name])
+  build = lambda folder: _draw(job, folder, templates, load, job.config.seed)
   job.step('samples', inputs.samples(job), build)
+
+
+def _draw(job: job_lib.Job, folder, templates, load, seed: int) -> None:
+  """The images of some prompts, and samples.json."""
+  prompts, count = job.fill(templates), job.config.sample.images_per_prompt
+  *text, null_text = job.embed([*prompts, ''])
+  sample_lib.draw(
+    folder,
+    job.samplers,
+    load,
+    np.repeat(np.stack(text), count, axis=0),
+    null_text,
+    files=sample_lib.file_names(prompts, count),
+    seed=seed,
+    batches=job.batches(),
+  )
+  if hosts.is_first():
+    names = list(job.model.stages)
+    sample_lib.write_index(folder, names, templates, prompts, count)
 
 
 def _report(config, work: workdir_lib.Workdir) -> None:

@@ -82,7 +82,7 @@ def on_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator['Request']:
-  """Takes the first signal down instead, for `Request.check` to see.
+  """Notes the first signal instead of ending, for `Request.check` to see.
 
   A second one stops at once; so does one before the first check, since the
   first step is long in compiling and there is nothing to keep.

@@ -63,9 +63,11 @@ def train(stage, mesh, steps, adaptation, microbatches=1):
   shardings = sharding.shard_tree(state, mesh)
   state = jax.device_put(state, shardings)
   objective = step.Objective(noise_level=(0.0, 0.3))
-  complete = adapt.completion(adaptation, frozen)
+  complete = adapt.Completion(adaptation, frozen)
   args = (tx, 0.9, mesh, shardings, complete, microbatches)
-  update = step.make_denoising_step(stage, objective, *args)
+  update = step.make_denoising_step(
+    step.compile_programs(stage, objective, *args)
+  )
   batch, losses = sharding.put_batch(make_batch(stage), mesh), []
   for _ in range(steps):
     state, metrics = update(state, batch, normal(5, 4, 96), root)

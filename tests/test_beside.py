@@ -86,16 +86,17 @@ def test_errors_are_the_callers(roomy):
 def test_a_step_takes_both_gradients_at_once(monkeypatch, cores):
   threads = {}
 
-  def gradient(params, batch, null_text, key, weight):
+  def gradient(complete, params, batch, null_text, key, weight):
     threads[batch] = threading.get_ident()
     return (batch, weight), {'mse': 0.0}
 
-  programs = step.Programs(gradient, lambda state, *grads: (grads, 0.0))
-  monkeypatch.setattr(step, 'compile_programs', lambda *args: programs)
   monkeypatch.setattr(beside, 'cores', lambda: cores)
   stage = types.SimpleNamespace(name='stage_1')
   state = types.SimpleNamespace(step=0, params={})
-  update = step.make_prior_preservation_step(stage, *[None] * 5)
+  programs = step.Programs(
+    stage, None, 1, None, gradient, lambda state, *grads: (grads, 0.0)
+  )
+  update = step.make_prior_preservation_step(programs)
   root = jax.random.key(0)
   grads, _ = update(state, 'photos', 'class images', 0.5, None, root)
   assert grads == (('photos', 1), ('class images', 0.5))

@@ -134,7 +134,7 @@ def _compile(lowered, options) -> dict:
 
 
 def needed_bytes(message: str) -> int | None:
-  """What a program needed that did not fit; None: it failed for another."""
+  """Bytes that a program needed which did not fit; None of other failures."""
   match = _OUT_OF_MEMORY.search(message)
   if not match or 'RESOURCE_EXHAUSTED' not in message:
     return None

@@ -205,7 +205,7 @@ def _topology(plan: Plan, name: str) -> changes.Change:
 
 
 def _grown(config, row: quick.Row) -> float:
-  """How often a step's working memory is what it is estimated as."""
+  """Ratio of the measured working memory of a step to the estimated one."""
   if not row.measured:
     return 1.0
   chip = place_of(config.plan.topology).chip

@@ -253,7 +253,7 @@ def _state(model, name: str, hyper, mesh):
   store = lambda p: adapt.store(p, hyper.frozen_dtype)
   frozen = memory.placed(jax.eval_shape(store, frozen), mesh)
   state = memory.placed(jax.eval_shape(create, trainable), mesh)
-  return state, adapt.completion(adaptation, frozen)
+  return state, adapt.Completion(adaptation, frozen)
 
 
 def _batch(config, model, name: str, mesh) -> step.Batch:
@@ -289,7 +289,7 @@ def _programs(
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = key.update(sharding=sharding.replicated(mesh))
   size = hyper.batch // hyper.microbatches // parts
-  grads, run = state.params, compiled.gradient.func
+  grads, run = state.params, compiled.gradient
   args = (complete, grads, examples, null_text, key, _floats())
   if parts == 2:
     args += (jax.ShapeDtypeStruct((), np.int32),)

@@ -13,10 +13,8 @@ where memory is saved. Paths are strings such as
 """
 
 import dataclasses
-import functools
 import math
 import re
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -27,32 +25,105 @@ from dbflax import errors, rng
 
 @dataclasses.dataclass(frozen=True)
 class Adaptation:
-  """A way to train a network: pure functions of nested dicts.
+  """A way to train a network; this one trains everything."""
 
-  split: (params, key) → (trainable, frozen). It raises UserError if a regex
-    fits none of the paths; under `jax.eval_shape` shapes will do.
-  compose: (trainable, frozen) → params. After `split` and before a step it
-    gives back the same bits.
-  lora: trainable → A and B of a LoRA whose scale is 1; None of all else.
-  """
+  def split(self, params: dict, key) -> tuple[dict, dict]:
+    """(trainable, frozen); under `jax.eval_shape` shapes will do.
 
-  split: Callable[[dict, jax.Array], tuple[dict, dict]]
-  compose: Callable[[dict, dict], dict]
-  lora: Callable[[dict], dict | None] = lambda trainable: None
+    Raises:
+      UserError: a regex fits none of the paths.
+    """
+    del key
+    return params, {}
+
+  def compose(self, trainable: dict, frozen: dict) -> dict:
+    """The network's parameters; right after `split`, the same bits."""
+    del frozen
+    return trainable
+
+  def lora(self, trainable: dict) -> dict | None:
+    """A and B of a LoRA whose scale is 1; None of all else."""
+    del trainable
+    return None
+
+
+EVERYTHING = Adaptation()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scaled:
-  """function(scale, …); in another process, equal to what it is here."""
+class Part(Adaptation):
+  """The parameters whose path `pattern` is found in."""
 
-  function: Callable
+  pattern: str
+  field: str  # of the config, for messages
+
+  def split(self, params, key):
+    del key
+    flat = _flatten(params)
+    chosen = set(_matching(self.pattern, flat, self.field))
+    trainable = {k: v for k, v in flat.items() if k in chosen}
+    frozen = {k: v for k, v in flat.items() if k not in chosen}
+    return _unflatten(trainable), _unflatten(frozen)
+
+  def compose(self, trainable, frozen):
+    return _unflatten(_flatten(trainable) | _flatten(frozen))
+
+
+_A, _B = 'lora_A/kernel', 'lora_B/kernel'
+
+
+@dataclasses.dataclass(frozen=True)
+class LoRA(Adaptation):
+  """A [in, r] and B [r, out] beside every matrix [in, out] that is targeted.
+
+  A is drawn as peft draws it (uniform in ±1/√in), B is zero, so that training
+  starts from the pre-trained network.
+  """
+
+  rank: int
   scale: float
+  targets: str
+  field: str  # of the config, for messages
 
-  def __call__(self, *args, **kwargs):
-    return self.function(self.scale, *args, **kwargs)
+  def split(self, params, key):
+    flat = _flatten(params)
+    kernels = {k: v for k, v in flat.items() if k.endswith('/kernel')}
+    chosen = _matching(self.targets, kernels, self.field)
+    wrong = [path for path in chosen if len(kernels[path].shape) != 2]
+    if wrong:
+      raise errors.UserError(
+        f'{self.field}={self.targets!r} is found in {len(wrong)} '
+        f'convolutions, such as {wrong[0]} {kernels[wrong[0]].shape}; a LoRA '
+        'is for matrices only, so let the pattern say less.'
+      )
+    factors = {}
+    for path in chosen:
+      parent = path.removesuffix('kernel')
+      rows, columns = kernels[path].shape
+      bound = 1 / math.sqrt(rows)
+      factors[parent + _A] = jax.random.uniform(
+        rng.key(key, path), (rows, self.rank), jnp.float32, -bound, bound
+      )
+      factors[parent + _B] = jnp.zeros((self.rank, columns), jnp.float32)
+    return _unflatten(factors), params
+
+  def compose(self, trainable, frozen):
+    factors, params = _flatten(trainable), _flatten(frozen)
+    for path in [path for path in factors if path.endswith(_A)]:
+      parent = path.removesuffix(_A)
+      a, b = factors[path], factors[parent + _B]
+      update = self.scale * jnp.matmul(a, b, precision='highest')
+      kernel = params[f'{parent}kernel']
+      params[f'{parent}kernel'] = kernel.astype(jnp.float32) + update
+    return _unflatten(params)
+
+  def lora(self, trainable):
+    flat = _flatten(trainable)
+    return _unflatten(
+      {k: self.scale * v if k.endswith(_B) else v for k, v in flat.items()}
+    )
 
 
-@functools.cache
 def build(
   *,
   trainable: str = '',
@@ -62,8 +133,6 @@ def build(
   field: str = '',
 ) -> Adaptation:
   """The adaptation that a stage's config asks for.
-
-  Equal arguments give the same object, which programs are found by.
 
   Args:
     trainable: regex searched in paths; '' is everything.
@@ -81,21 +150,11 @@ def build(
       'ways to train little; set the rank to 0 or trainable to empty.'
     )
   if rank:
-    split = functools.partial(_factors, rank, targets, f'{field}.lora.targets')
     scale = alpha / rank if alpha else 1.0
-    return Adaptation(split, _Scaled(_add, scale), _Scaled(_fold, scale))
+    return LoRA(rank, scale, targets, f'{field}.lora.targets')
   if trainable:
-    split = functools.partial(_part, trainable, f'{field}.trainable')
-    return Adaptation(split, _union)
+    return Part(trainable, f'{field}.trainable')
   return EVERYTHING
-
-
-def _whole(trainable: dict, frozen: dict) -> dict:
-  del frozen  # nothing is
-  return trainable
-
-
-EVERYTHING = Adaptation(lambda params, key: (params, {}), _whole)
 
 
 def _flatten(params: dict) -> dict:
@@ -119,80 +178,6 @@ def _matching(pattern: str, paths, field: str) -> list[str]:
   return found
 
 
-# --- A part ------------------------------------------------------------------
-
-
-def _part(pattern: str, field: str, params: dict, key) -> tuple[dict, dict]:
-  del key  # nothing is drawn
-  flat = _flatten(params)
-  chosen = set(_matching(pattern, flat, field))
-  of = lambda inside: {k: v for k, v in flat.items() if (k in chosen) == inside}
-  return _unflatten(of(True)), _unflatten(of(False))
-
-
-def _union(trainable: dict, frozen: dict) -> dict:
-  return _unflatten(_flatten(trainable) | _flatten(frozen))
-
-
-# --- LoRA --------------------------------------------------------------------
-
-_A, _B = 'lora_A/kernel', 'lora_B/kernel'
-
-
-def _factors(
-  rank: int, pattern: str, field: str, params: dict, key
-) -> tuple[dict, dict]:
-  """A [in, r] and B [r, out] beside every matrix [in, out] that is targeted.
-
-  A is drawn as peft draws it (uniform in ±1/√in), B is zero, so that training
-  starts from the pre-trained network.
-  """
-  flat = _flatten(params)
-  kernels = {k: v for k, v in flat.items() if k.endswith('/kernel')}
-  chosen = _matching(pattern, kernels, field)
-  wrong = [path for path in chosen if len(kernels[path].shape) != 2]
-  if wrong:
-    raise errors.UserError(
-      f'{field}={pattern!r} is found in {len(wrong)} convolutions, such as '
-      f'{wrong[0]} {kernels[wrong[0]].shape}; a LoRA is for matrices only, '
-      'so let the pattern say less.'
-    )
-  factors = {}
-  for path in chosen:
-    parent = path.removesuffix('kernel')
-    rows, columns = kernels[path].shape
-    bound = 1 / math.sqrt(rows)
-    factors[parent + _A] = jax.random.uniform(
-      rng.key(key, path), (rows, rank), jnp.float32, -bound, bound
-    )
-    factors[parent + _B] = jnp.zeros((rank, columns), jnp.float32)
-  return _unflatten(factors), params
-
-
-def _add(scale: float, trainable: dict, frozen: dict) -> dict:
-  """Every targeted matrix plus its update; all else as it is."""
-  factors, params = _flatten(trainable), _flatten(frozen)
-  for path in [path for path in factors if path.endswith(_A)]:
-    parent = path.removesuffix(_A)
-    update = jnp.matmul(
-      factors[path], factors[parent + _B], precision='highest'
-    )
-    kernel = params[f'{parent}kernel']
-    params[f'{parent}kernel'] = kernel.astype(jnp.float32) + scale * update
-  return _unflatten(params)
-
-
-def _fold(scale: float, lora: dict) -> dict:
-  """The same LoRA with a scale of 1: `scale` goes into B."""
-  flat = _flatten(lora)
-  return _unflatten(
-    {k: scale * v if k.endswith(_B) else v for k, v in flat.items()}
-  )
-
-
-# --- What is frozen ----------------------------------------------------------
-
-
 def store(frozen: dict, dtype: str) -> dict:
   """Matrices and convolutions in `dtype`; vectors, which are small, as is."""
   to = jnp.dtype(dtype)
@@ -201,13 +186,20 @@ def store(frozen: dict, dtype: str) -> dict:
   )
 
 
-def completion(adaptation: Adaptation, frozen: dict) -> jax.tree_util.Partial:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Completion:
   """trainable → params.
 
-  A Partial is a tree of the arrays that it binds, so a compiled program that
-  is given one takes the frozen part as an argument, not as constants.
+  It is a tree of the frozen arrays, so a compiled program that is given one
+  takes them as arguments, not as constants.
   """
-  return jax.tree_util.Partial(adaptation.compose, frozen=frozen)
+
+  adaptation: Adaptation = dataclasses.field(metadata={'static': True})
+  frozen: dict
+
+  def __call__(self, trainable: dict) -> dict:
+    return self.adaptation.compose(trainable, self.frozen)
 
 
-WHOLE = completion(EVERYTHING, {})
+WHOLE = Completion(EVERYTHING, {})

@@ -146,9 +146,17 @@ def run(
   state, shardings = _start(trainable, hyper, tx, saved, mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
-  args = (tx, hyper.ema_decay, mesh, shardings, complete, hyper.microbatches)
-  args = (stage, objective_of(hyper), *args)
-  update = _update(args, draw, instance, prior, null_text, seed)
+  programs = step.compile_programs(
+    stage,
+    objective_of(hyper),
+    tx,
+    hyper.ema_decay,
+    mesh,
+    shardings,
+    complete,
+    hyper.microbatches,
+  )
+  update = _update(programs, draw, instance, prior, null_text, seed)
   state = loop.run(
     stage.name,
     state,
@@ -188,7 +196,7 @@ def _completion(adaptation, frozen: dict, dtype: str, mesh):
   """trainable → params. What is frozen lies on the mesh, but is no state."""
   frozen = adapt.store(frozen, dtype)
   frozen = sharding.put(frozen, sharding.shard_tree(frozen, mesh))
-  return adapt.completion(adaptation, frozen)
+  return adapt.Completion(adaptation, frozen)
 
 
 def _start(trainable: dict, hyper, tx, saved, mesh):
@@ -260,19 +268,19 @@ def _draw(
   return sharding.put_batch(drawn, mesh)
 
 
-def _update(args, draw, instance, prior, null_text, seed) -> loop.Update:
+def _update(programs, draw, instance, prior, null_text, seed) -> loop.Update:
   """(state, step) → (state, metrics): the step that the prior calls for.
 
-  `args` are those of the step; `draw` is (examples, stream, number) → batch.
+  `draw` is (examples, stream, number) → batch.
   """
   root = jax.random.key(seed)
   # λ = 0 is plain fine-tuning, and costs what plain fine-tuning costs.
   if prior is None or prior.weight == 0:
-    plain = step.make_denoising_step(*args)
+    plain = step.make_denoising_step(programs)
     return lambda state, number: plain(
       state, draw(instance, 'instance', number), null_text, root
     )
-  with_prior = step.make_prior_preservation_step(*args)
+  with_prior = step.make_prior_preservation_step(programs)
   return lambda state, number: with_prior(
     state,
     draw(instance, 'instance', number),

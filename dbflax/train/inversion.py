@@ -32,6 +32,7 @@ from dbflax.train import state as state_lib
 NAME = 'embedding'
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
   """Photos [B, R, R, 3], and the tokens [B, L] of a prompt for each."""
@@ -39,9 +40,6 @@ class Batch:
   image: Float[Array, 'B R R C']
   ids: Int[Array, 'B L']
   mask: Int[Array, 'B L']
-
-
-jax.tree_util.register_dataclass(Batch, ['image', 'ids', 'mask'], [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +54,13 @@ class Examples:
   mask: Int[np.ndarray, 'P L']
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Frozen:
   """Parameters of the networks that the gradient goes through."""
 
   text_encoder: dict
   unet: dict
-
-
-jax.tree_util.register_dataclass(Frozen, ['text_encoder', 'unet'], [])
 
 
 def examples(

@@ -36,9 +36,8 @@ def build(
 ) -> optax.GradientTransformationExtraArgs:
   """Linear warmup, then a constant rate, at last a cosine down to zero.
 
-  Equal arguments give the same object, which programs are found by. Its
-  `update(…, keep=)` says of each array of its state what becomes of it, by
-  (new, old); without it, the new one.
+  Equal arguments give the same object, which programs are found by. Of each
+  array of its state `update(…, keep=)` takes keep(new, old), by default new.
 
   Args:
     learning_rate: the rate after warmup. Muon's updates are scaled to AdamW's

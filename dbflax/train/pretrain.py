@@ -120,7 +120,9 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
   )
   state = loop.restore(saved, create, shardings)
   update = step.make_denoising_step(
-    stage, _objective(hyper), tx, hyper.ema_decay, mesh, shardings
+    step.compile_programs(
+      stage, _objective(hyper), tx, hyper.ema_decay, mesh, shardings
+    )
   )
   make_batch, null_text = _batches(config, model, stage, phases)
   ahead = batches.Ahead(make_batch, total)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
   """Everything that a checkpoint holds. `ema` is None when it is off."""
@@ -15,11 +16,6 @@ class State:
   params: dict  # the trainable part of the network (train.adapt), or all of it
   opt_state: optax.OptState
   ema: dict | None
-
-
-jax.tree_util.register_dataclass(
-  State, ['step', 'params', 'opt_state', 'ema'], []
-)
 
 
 def create(

@@ -35,6 +35,7 @@ Metrics = dict[str, Float[Array, '']]
 KEPT = 32
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
   """Training examples: an image, or a crop of it, and what it is given.
@@ -50,9 +51,6 @@ class Batch:
   corner: Int[Array, 'B 2'] | None = None
 
 
-jax.tree_util.register_dataclass(Batch, ['image', 'text', 'low', 'corner'], [])
-
-
 @dataclasses.dataclass(frozen=True)
 class Objective:
   """What is minimised, besides the schedule that the stage brings."""
@@ -64,6 +62,7 @@ class Objective:
   vlb_weight: float = 1.0  # of the learned variance's own term
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Draws:
   """The random numbers that a batch is trained with.
@@ -77,11 +76,6 @@ class Draws:
   drop: Bool[Array, ' B']
   level: Float[Array, ' B'] | None = None
   lowres: Float[Array, 'B h w C'] | None = None
-
-
-jax.tree_util.register_dataclass(
-  Draws, ['t', 'eps', 'drop', 'level', 'lowres'], []
-)
 
 
 def draw(
@@ -146,9 +140,15 @@ class Programs:
   Because a plain step and a prior-preservation step run the very same
   programs, λ = 0 is plain fine-tuning to the last bit. Each part is made once
   for all that it depends on, so that runs of one process compile it once.
+  `complete` makes the network's parameters of what the state holds.
   """
 
-  # (trainable, batch, null_text, key, weight[, half]) → (grads, parts)
+  stage: cascade.Stage
+  mesh: Mesh
+  microbatches: int
+  complete: adapt.Completion
+  # (complete, trainable, batch, null_text, key, weight[, half]) →
+  # (grads, parts)
   gradient: Callable
   apply: Callable  # (state, grads[, others to add]) → (state, gradient norm)
 
@@ -160,16 +160,17 @@ def compile_programs(
   ema_decay: float,
   mesh: Mesh,
   shardings: state_lib.State,
-  complete: jax.tree_util.Partial,
-  microbatches: int,
+  complete: adapt.Completion = adapt.WHOLE,
+  microbatches: int = 1,
 ) -> Programs:
-  """Gradients and the new state lie as the old one; buffers are donated."""
+  """Gradients and the new state lie as the old one; buffers are donated.
+
+  A batch goes through the network in so many `microbatches`, which divide it.
+  """
   params, state = map(sharding.as_key, (shardings.params, shardings))
   gradient = _gradient(stage, objective, mesh, params, microbatches)
-  return Programs(
-    functools.partial(gradient, complete),
-    _apply(optimizer, ema_decay, mesh, state),
-  )
+  apply = _apply(optimizer, ema_decay, mesh, state)
+  return Programs(stage, mesh, microbatches, complete, gradient, apply)
 
 
 @functools.lru_cache(KEPT)
@@ -258,49 +259,25 @@ def parts(
   return cascade.parts(stage, mesh, size) if microbatches == 1 else 1
 
 
-def _part(
-  programs, stage, state, null_text, root, stream: str, batch, weight, *half
-):
+def _part(programs, state, null_text, root, stream: str, batch, weight, *half):
   """(gradients, metrics) of the photos or the class images, by their stream.
 
   The gradient is that of weight × the loss of all of the batch, or of a half.
   """
-  key = rng.key(root, f'{stage.name}/{stream}', state.step)
+  key = rng.key(root, f'{programs.stage.name}/{stream}', state.step)
   args = (state.params, batch, null_text, key, np.float32(weight))
-  grads, found = programs.gradient(*args, *half)
+  grads, found = programs.gradient(programs.complete, *args, *half)
   names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
   return grads, {names[loss]: value for loss, value in found.items()}
 
 
-def make_denoising_step(
-  stage: cascade.Stage,
-  objective: Objective,
-  optimizer: optax.GradientTransformationExtraArgs,
-  ema_decay: float,
-  mesh: Mesh,
-  shardings: state_lib.State,
-  complete: jax.tree_util.Partial = adapt.WHOLE,
-  microbatches: int = 1,
-) -> Callable:
-  """Makes (state, batch, null_text, root) → (state, metrics).
-
-  `complete` makes the network's parameters of what the state holds. A batch
-  goes through it in so many `microbatches`, which divides it.
-  """
-  programs = compile_programs(
-    stage,
-    objective,
-    optimizer,
-    ema_decay,
-    mesh,
-    shardings,
-    complete,
-    microbatches,
-  )
+def make_denoising_step(programs: Programs) -> Callable:
+  """Makes (state, batch, null_text, root) → (state, metrics)."""
 
   def update(state, batch, null_text, root):
-    part = functools.partial(_part, programs, stage, state, null_text, root)
-    if parts(stage, mesh, microbatches, len(batch.image)) == 1:
+    part = functools.partial(_part, programs, state, null_text, root)
+    how = (programs.stage, programs.mesh, programs.microbatches)
+    if parts(*how, len(batch.image)) == 1:
       grads, metrics = part('instance', batch, 1)
       state, norm = programs.apply(state, grads)
     else:
@@ -313,35 +290,16 @@ def make_denoising_step(
   return update
 
 
-def make_prior_preservation_step(
-  stage: cascade.Stage,
-  objective: Objective,
-  optimizer: optax.GradientTransformationExtraArgs,
-  ema_decay: float,
-  mesh: Mesh,
-  shardings: state_lib.State,
-  complete: jax.tree_util.Partial = adapt.WHOLE,
-  microbatches: int = 1,
-) -> Callable:
+def make_prior_preservation_step(programs: Programs) -> Callable:
   """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
   `prior_weight` is λ, a float32 scalar. The class images' gradient is a
   sharded step of its own: it costs time, but no activation memory; on a CPU of
   more than one core, which takes both gradients at once, memory more than time.
   """
-  programs = compile_programs(
-    stage,
-    objective,
-    optimizer,
-    ema_decay,
-    mesh,
-    shardings,
-    complete,
-    microbatches,
-  )
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
-    part = functools.partial(_part, programs, stage, state, null_text, root)
+    part = functools.partial(_part, programs, state, null_text, root)
     grads, metrics = part('instance', batch, 1)
     prior_grads, prior_metrics = beside.call(
       part, 'prior', prior_batch, prior_weight

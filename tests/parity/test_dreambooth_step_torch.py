@@ -195,7 +195,7 @@ def _step(stage, params, photos, class_images, root):
   mesh = sharding.make_mesh()
   shardings = sharding.shard_tree(state, mesh)
   update = step_lib.make_prior_preservation_step(
-    stage, _OBJECTIVE, tx, 0.0, mesh, shardings
+    step_lib.compile_programs(stage, _OBJECTIVE, tx, 0.0, mesh, shardings)
   )
   weight = np.float32(_PRIOR_WEIGHT)
   state, metrics = update(

@@ -123,7 +123,7 @@ def test_a_merged_matrix_is_base_plus_scaled_product(
 
 def test_a_program_takes_what_is_frozen_as_an_argument(params, factors):
   """Constants would be kept once more by every program, and unsharded."""
-  complete = adapt.completion(_lora(), params)
+  complete = adapt.Completion(_lora(), params)
   assert len(jax.tree.leaves(complete)) == len(jax.tree.leaves(params))
   program = jax.make_jaxpr(lambda c, f: c(f))(complete, factors)
   assert not program.consts

@@ -78,9 +78,9 @@ def _run(stage, kind, microbatches, with_prior):
     make = step.make_prior_preservation_step
     given += (_batch(stage, 50), np.float32(0.7))
   objective = step.Objective('simple', (0.1, 0.3), text_drop=0.5)
-  complete = adapt.completion(ADAPTATIONS[kind], frozen)
+  complete = adapt.Completion(ADAPTATIONS[kind], frozen)
   args = (objective, tx, 0.0, mesh, shardings, complete, microbatches)
-  new, metrics = make(stage, *args)(
+  new, metrics = make(step.compile_programs(stage, *args))(
     jax.device_put(jax.tree.map(jnp.array, state), shardings),
     *given,
     NULL_TEXT,

@@ -19,6 +19,7 @@ from dbflax.train import step as step_lib
 
 SIMPLE = step_lib.Objective()
 SUPER = step_lib.Objective(noise_level=(0.1, 0.3))
+_programs = step_lib.compile_programs
 ROOT = jax.random.key(7)
 
 
@@ -85,7 +86,7 @@ def plain(tiny, params, tx):
   fresh = lambda: _state(params['stage_1'], tx, ema=True)
   _, mesh, shardings = fresh()
   update = step_lib.make_denoising_step(
-    tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings
+    _programs(tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings)
   )
   return lambda state, batch: update(state, batch, NULL_TEXT, ROOT), (
     lambda: fresh()[0]
@@ -97,7 +98,7 @@ def prior(tiny, params, tx):
   """The prior-preservation step of the same stage: f(state, b, prior, λ)."""
   _, mesh, shardings = _state(params['stage_1'], tx, ema=True)
   update = step_lib.make_prior_preservation_step(
-    tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings
+    _programs(tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings)
   )
   return lambda state, batch, other, weight: update(
     state, batch, other, np.float32(weight), NULL_TEXT, ROOT
@@ -110,7 +111,7 @@ def sr(tiny, params, tx):
   fresh = lambda: _state(params['stage_2'], tx)
   _, mesh, shardings = fresh()
   update = step_lib.make_denoising_step(
-    tiny.stages['stage_2'], SUPER, tx, 0.0, mesh, shardings
+    _programs(tiny.stages['stage_2'], SUPER, tx, 0.0, mesh, shardings)
   )
   return lambda state, batch: update(state, batch, NULL_TEXT, ROOT), (
     lambda: fresh()[0]
@@ -357,7 +358,8 @@ def test_dropped_text_is_the_empty_prompt(tiny, calls):
 def _fake_step(tiny, make):
   tx = optimizer.build(learning_rate=1e-2, steps=10)
   state, mesh, shardings = _state({'bias': jnp.float32(0.5)}, tx, ema=True)
-  return state, make(tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings)
+  of = (tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings)
+  return state, make(_programs(*of))
 
 
 @pytest.fixture
@@ -374,13 +376,11 @@ def rename(monkeypatch, calls):
 @pytest.mark.usefixtures('rename')
 def test_both_halves_draw_their_own_time_and_noise(tiny, calls):
   """Paper, eq. 2: t' and ε' are independent of t and ε."""
-  make = step_lib.make_prior_preservation_step
-  state, step = _fake_step(tiny, make)
+  state, step = _fake_step(tiny, step_lib.make_prior_preservation_step)
   batch = _batch(count=8)
   step(state, batch, batch, np.float32(1), NULL_TEXT, ROOT)
   jax.effects_barrier()
-  times = {tuple(call['t']) for call in calls}
-  assert len(times) == 2
+  assert len({tuple(call['t']) for call in calls}) == 2
   # At a like time the noised images still differ, so the noise does.
   instance, prior = (c['x_t'] for c in (calls[0], calls[-1]))
   assert np.abs(instance - prior).min(axis=0).max() > 0.1
