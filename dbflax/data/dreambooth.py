@@ -10,7 +10,8 @@ them. DATA_DIR is by default that of TFDS (~/tensorflow_datasets); from there
   python -m dbflax.main --config=configs/dog.py \\
     --config.subject.photos=tfds:dreambooth/dog6:train
 
-Files are kept as they are, in their order. Nothing is downloaded or unpacked.
+Files are kept as they are, in their order. Nothing is downloaded or unpacked. A
+data set that is there already is replaced.
 """
 
 import pathlib
@@ -93,7 +94,7 @@ def present(source: pathlib.Path) -> list[str]:
 
 
 def prepare(source, data_dir=None) -> dict[str, str]:
-  """Writes the data sets of all subjects that are there.
+  """Writes the data sets of all subjects that are there, in place of earlier.
 
   Args:
     source: the local copy, with a folder for each subject.
@@ -106,7 +107,11 @@ def prepare(source, data_dir=None) -> dict[str, str]:
     UserError: no subjects, or a photo that is none.
   """
   source = pathlib.Path(source).expanduser()
-  config = tfds.download.DownloadConfig(manual_dir=source)
+  config = tfds.download.DownloadConfig(
+    manual_dir=source,
+    # Not what is there already, perhaps of another copy.
+    download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS,
+  )
   names = {}
   for name in present(source):
     builder = Dreambooth(config=name, data_dir=data_dir)

@@ -7,6 +7,7 @@ name under which dbflax, or anything else that speaks TFDS, finds them:
 
   python -m dbflax.main --config=configs/dog.py --config.subject.photos=…
 
+A data set that DATA_DIR has already, of these photos or others, is replaced.
 Captions beside the photos (`data.captions`) become a feature of that name.
 Array records and PNGs need no TensorFlow, neither to write nor to read.
 """
@@ -67,13 +68,19 @@ class PhotoFolder(tfds.core.GeneratorBasedBuilder):
 
 
 def prepare(photos, data_dir) -> str:
-  """Writes the data set and returns its name for config.subject.photos."""
+  """Writes the data set and returns its name for config.subject.photos.
+
+  One that is there already is replaced.
+  """
   # What is wrong with the folder must leave nothing behind.
   captions.of_folder(
     pathlib.Path(photos).expanduser(), images.list_photos(photos)
   )
   builder = PhotoFolder(photos=photos, data_dir=data_dir)
-  builder.download_and_prepare()
+  # Without the mode TFDS keeps what is there, whichever folder it was made of.
+  anew = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
+  config = tfds.download.DownloadConfig(download_mode=anew)
+  builder.download_and_prepare(download_config=config)
   return f'tfds:{builder.data_path}:train'
 
 

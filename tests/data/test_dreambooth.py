@@ -34,6 +34,13 @@ def test_photos_come_back_in_their_order(copy, tmp_path):
   assert 'tensorflow' not in sys.modules
 
 
+def test_a_data_set_is_of_the_copy_that_was_named_last(copy, tmp_path):
+  dreambooth.prepare(copy, tmp_path / 'tfds')
+  (copy / 'vase/00.png').unlink()
+  source = dreambooth.prepare(copy, tmp_path / 'tfds')['vase']
+  assert subjects.load(source, (32,))[32].shape[0] == 10
+
+
 def test_the_class_noun_is_kept(copy, tmp_path):
   source = dreambooth.prepare(copy, tmp_path / 'tfds')['vase']
   builder = tfds.builder_from_directory(source.split(':')[1])

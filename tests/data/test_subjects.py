@@ -36,6 +36,13 @@ def test_a_tfds_data_set_equals_the_folder_it_was_made_of(photos, tmp_path):
   np.testing.assert_array_equal(from_folder, from_tfds)
 
 
+def test_a_data_set_is_of_the_folder_that_was_named_last(photos, tmp_path):
+  photo_folder.prepare(photos, tmp_path / 'tfds')
+  images.save_png(tmp_path / 'others/0.png', np.zeros((40, 40, 3), np.uint8))
+  source = photo_folder.prepare(tmp_path / 'others', tmp_path / 'tfds')
+  assert (subjects.load(source, (32,))[32] == -1).all()
+
+
 def test_all_photos_that_cannot_be_taken_are_named(photos):
   (photos / '0.png').write_bytes(b'no picture')
   with pytest.raises(errors.UserError, match=r"read '.*/0.png'.*remove it$"):
