@@ -80,7 +80,10 @@ def load(config, tokenizer, sizes: Sequence[int]) -> tuple[Subject, ...]:
   for section, photos in zip(each, taken, strict=True):
     _warn_of(section, photos, max(sizes))
   words = _identifiers(config, each, tokenizer)
-  return tuple(map(_subject, each, taken, words, [sizes] * len(each)))
+  loaded = tuple(map(_subject, each, taken, words, [sizes] * len(each)))
+  for subject, photos in zip(loaded, taken, strict=True):
+    _check_captions(subject, photos, tokenizer, config.text.max_length)
+  return loaded
 
 
 def _subject(section, taken, identifier, sizes) -> Subject:
@@ -95,6 +98,25 @@ def _subject(section, taken, identifier, sizes) -> Subject:
     ),
     tuple(subjects.framed(taken, section['crop'])),
   )
+
+
+def _check_captions(
+  subject: Subject, photos, tokenizer, max_length: int
+) -> None:
+  """Raises UserError if the encoder gets a caption without the identifier."""
+  word, clean = subject.identifier, prompts.clean_caption
+  read = lambda text: tokenizer.ids([clean(text)], max_length)[0][0]
+  # Random characters may be deleted anywhere, which is warned of.
+  if not word.is_in(read(prompts.with_identifier(word.text, subject.noun))):
+    return
+  for photo, caption in zip(photos, subject.captions, strict=True):
+    if caption and not word.is_in(read(caption)):
+      raise errors.UserError(
+        f"of the caption of '{photo.name}' the encoder reads "
+        f'{tokenizer.decode(read(caption))!r}, without the identifier '
+        f"'{word.text}'; write it as a word by itself, not in quotes, markup "
+        f'or a file name, and further ahead, or {captions_lib.OFF}'
+      )
 
 
 def _taken(section, method: str, resolution: int) -> list[subjects.Photo]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from configs import test as test_config
-from dbflax import subject
+from dbflax import errors, subject
 from dbflax.data import images
+from dbflax.text import prompts
 
 
 @pytest.fixture
@@ -61,6 +62,54 @@ def test_an_identifier_that_no_prompt_keeps_is_mentioned(tiny, caplog):
   config.identifier.seed = 1
   [loaded] = load()
   assert loaded.identifier.text.isascii() and caplog.text == ''
+
+
+@pytest.fixture
+def captioned(tmp_path, tiny):
+  """captioned(caption, option=value, …) → the loaded subject's captions."""
+
+  def load(caption, **options):
+    image = np.full((64, 64, 3), 80, np.uint8)
+    images.save_png(tmp_path / '0.png', image)
+    (tmp_path / '0.txt').write_text(caption)
+    config = test_config.get_config()
+    config.subject.photos = str(tmp_path)
+    config.subject.class_noun = 'dog'
+    config.subject.identifier = 'hzz'
+    config.update_from_flattened_dict(options)
+    [loaded] = subject.load(config, tiny.tokenizer, (16,))
+    return loaded.captions
+
+  return load
+
+
+@pytest.mark.parametrize(
+  ('caption', 'read'),
+  [
+    ('a <hzz> dog', 'a dog'),
+    ('@hzz, a dog', 'a dog'),
+    ('hzz.jpg dog', 'dog'),
+    ('a dog on a beach in the snow, hzz', 'a dog on a beach in the'),
+  ],
+)
+def test_a_caption_that_hides_the_identifier_is_refused(
+  captioned, caption, read
+):
+  said = rf"0\.png' the encoder reads '{read}', without the identifier 'hzz'"
+  with pytest.raises(errors.UserError, match=said):
+    captioned(caption, **{'text.max_length': 8})
+
+
+@pytest.mark.parametrize('caption', ['a {subject} on a hat', 'HZZ, hat'])
+def test_a_caption_whose_identifier_is_read_is_taken(captioned, caption):
+  [said] = captioned(caption)
+  assert 'hzz' in said.lower()
+
+
+def test_a_caption_may_name_what_every_prompt_loses(captioned):
+  options = {'subject.identifier': '', 'identifier.kind': 'random'}
+  [said] = captioned('a {subject}', **options)
+  assert prompts.clean_caption(said) == 'a dog'
 
 
 def test_toybox_is_known(tiny, caplog):

@@ -15,7 +15,7 @@ from dbflax.text import prompts
 SUFFIX = '.txt'
 # T5 reads 77 tokens of it, some 400 letters.
 MAX_BYTES = 2000
-_OFF = '--config.subject.captions=False leaves captions unread'
+OFF = '--config.subject.captions=False leaves captions unread'
 
 
 def of_folder(
@@ -35,7 +35,7 @@ def of_folder(
     path = texts[min(strays)]
     raise errors.UserError(
       f"'{path}' is no photo's caption: rename it like its photo, move it "
-      f'away, or {_OFF}'
+      f'away, or {OFF}'
     )
   return [
     _read(texts[photo.stem]) if photo.stem in texts else '' for photo in photos
@@ -81,7 +81,8 @@ def fill(caption: str, name: str, identifier: str, noun: str) -> str:
     identifier: of the subject; noun: its class noun.
 
   Raises:
-    UserError: it does not name the subject, or has another brace.
+    UserError: it does not name the subject, or has another brace. Whether the
+      encoder is given that name, `subject.load` checks.
   """
   # Not by `format`, whose braces can ask for much more than a word.
   text = caption.replace('{subject}', prompts.subject(identifier, noun))
@@ -95,7 +96,7 @@ def fill(caption: str, name: str, identifier: str, noun: str) -> str:
   if not re.search(word, text.lower()):
     raise errors.UserError(
       f"the caption of '{name}' names neither the identifier '{identifier}' "
-      f"nor {{subject}}; write 'a {{subject}} …' there, or {_OFF}"
+      f"nor {{subject}}; write 'a {{subject}} …' there, or {OFF}"
     )
   return text
 

@@ -58,6 +58,12 @@ class Identifier(NamedTuple):
   text: str
   ids: tuple[int, ...]
 
+  def is_in(self, prompt: Sequence[int]) -> bool:
+    """Whether the ids of a prompt have its ids, one after the other."""
+    count = len(self.ids)
+    starts = range(len(prompt) - count + 1)
+    return any(tuple(prompt[s : s + count]) == self.ids for s in starts)
+
 
 def find(
   tokenizer: tokenizer_lib.Tokenizer,
