@@ -77,7 +77,8 @@ def load(source, name: str = '') -> np.ndarray:
     name: what error messages call it; by default the path.
 
   Raises:
-    UserError: unreadable, truncated, not an image, or over MAX_PIXELS.
+    UserError: unreadable, truncated, not an image, over MAX_PIXELS, or of
+      numbers that do not say what is white (floats, or above 16 bits).
   """
   name = name or str(source)
   try:
@@ -87,7 +88,9 @@ def load(source, name: str = '') -> np.ndarray:
       with _open(source) as file:
         image = Image.open(file, formats=_formats())
         _check_size(image.size, name)
-        return _to_rgb(ImageOps.exif_transpose(image))
+        image = ImageOps.exif_transpose(image)
+        _check_range(image, name)
+        return _to_rgb(image)
   except Image.DecompressionBombError as error:
     raise errors.UserError(f"'{name}': {error}; scale it down") from error
   except Image.UnidentifiedImageError as error:
@@ -125,12 +128,22 @@ def _check_size(size, name):
     )
 
 
+def _check_range(image: Image.Image, name):
+  """Raises UserError if white may be any number: floats, 32-bit integers."""
+  if image.mode == 'F' or (
+    image.mode == 'I' and not 0 <= np.min(image) <= np.max(image) <= 65535
+  ):
+    kind = 'floats' if image.mode == 'F' else 'numbers outside of 0 … 65535'
+    raise errors.UserError(
+      f"'{name}' has {kind} for pixels; save it as 8- or 16-bit"
+    )
+
+
 def _to_rgb(image: Image.Image) -> np.ndarray:
   """uint8 [H, W, 3] of a Pillow image of any mode."""
   if image.mode.startswith('I'):
     # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
-    grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-    grey = np.round(grey / 257).astype(np.uint8)
+    grey = np.round(np.asarray(image) / 257).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
   if image.has_transparency_data:
     image = image.convert('RGBA')

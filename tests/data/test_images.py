@@ -52,6 +52,27 @@ def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path):
   assert (loaded == loaded[..., :1]).all()
 
 
+@pytest.mark.parametrize(
+  ('pixel', 'dtype', 'said'),
+  [
+    (0.5, np.float32, 'floats'),
+    (2**31 - 1, np.int32, 'numbers outside'),
+    (-1, np.int32, 'numbers outside'),
+  ],
+)
+def test_pixels_without_a_known_white_are_refused(tmp_path, pixel, dtype, said):
+  image = Image.fromarray(np.full((4, 4), pixel, dtype))
+  image.save(tmp_path / 'a.tif')
+  with pytest.raises(errors.UserError, match=rf"a\.tif' has {said}.*16-bit"):
+    images.load(tmp_path / 'a.tif')
+
+
+def test_32_bit_integers_may_hold_16_bits(tmp_path):
+  image = Image.fromarray(np.array([[0, 257, 65535]], np.int32))
+  image.save(tmp_path / 'a.tif')
+  assert images.load(tmp_path / 'a.tif')[0, :, 0].tolist() == [0, 1, 255]
+
+
 def test_transparency_lies_over_white(tmp_path):
   image = np.zeros((2, 1, 4), np.uint8)
   image[1, 0] = (10, 20, 30, 255)
