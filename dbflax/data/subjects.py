@@ -115,14 +115,29 @@ def read(
   the feature `caption` of a data set; boxes are a folder's alone.
 
   Raises:
-    UserError: as `load`; or a caption or box that is none.
+    UserError: as `load`; or a caption or box that is none, or a square of more
+      than MAX_PIXELS.
   """
   photos = _read(source, resolution, with_captions, crop == 'box')
   if crop == 'auto':
-    return [p._replace(box=finding.square(p.image)) for p in photos]
+    photos = [p._replace(box=finding.square(p.image)) for p in photos]
   if crop == 'face':
-    return [p._replace(box=faces.square(p.image, p.name)) for p in photos]
+    photos = [p._replace(box=faces.square(p.image, p.name)) for p in photos]
+  for photo in photos:
+    _check_side(photo, crop)
   return photos
+
+
+def _check_side(photo: Photo, crop: str) -> None:
+  """Raises UserError for a square that repeats more borders than fit."""
+  kept = side(photo, crop)
+  if kept**2 > images.MAX_PIXELS:
+    height, width = photo.image.shape[:2]
+    raise errors.UserError(
+      f"'{photo.name}' has {width} x {height} pixels, of which crop={crop!r} "
+      f'makes {kept} x {kept}, more than the {images.MAX_PIXELS // 1_000_000} '
+      "million allowed; take 'centre', a smaller 'box', or scale it down"
+    )
 
 
 def _read(

@@ -67,6 +67,17 @@ def test_square_photos_are_never_distorted(tmp_path, crop):
   assert height == width > 5
 
 
+def test_a_long_photo_is_not_padded_beyond_what_memory_holds(
+  photos, monkeypatch
+):
+  monkeypatch.setattr(images, 'MAX_PIXELS', 80 * 80)
+  subjects.load(str(photos), (32,))
+  with pytest.raises(
+    errors.UserError, match=r"1\.png' .* crop='pad' makes 90 x 90"
+  ):
+    subjects.load(str(photos), (32,), 'pad')
+
+
 @pytest.mark.parametrize('shape', [(1, 1), (31, 400)])
 def test_a_tiny_photo_is_refused(tmp_path, shape):
   images.save_png(tmp_path / 'dot.png', np.zeros((*shape, 3), np.uint8))
