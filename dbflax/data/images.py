@@ -6,6 +6,7 @@ Two forms and no others: uint8 RGB [H, W, 3] near the disk, and float32 in
 
 import contextlib
 import functools
+import io
 import pathlib
 import struct
 import warnings
@@ -13,7 +14,7 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from dbflax import disk, errors
 
@@ -70,7 +71,8 @@ def load(source, name: str = '') -> np.ndarray:
   """Reads an image file as uint8 RGB [H, W, 3], as a viewer would show it.
 
   EXIF rotation is applied, transparency is laid over white, and grey, palette,
-  CMYK and 16-bit images become 8-bit RGB.
+  CMYK and 16-bit images become 8-bit RGB. Colours become those of sRGB, if an
+  ICC profile says which they are; without one they are taken for that.
 
   Args:
     source: a path, or an open binary file.
@@ -147,9 +149,36 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=-1)
   if image.has_transparency_data:
     image = image.convert('RGBA')
+  elif image.mode not in ('L', 'CMYK'):
+    image = image.convert('RGB')
+  image = _in_srgb(image)
+  if image.mode == 'RGBA':
     white = Image.new('RGBA', image.size, 'white')
     image = Image.alpha_composite(white, image)
   return np.asarray(image.convert('RGB'))
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+  """RGB or RGBA in sRGB, of an image whose ICC profile says which colours.
+
+  A profile that is broken, or not of the image's mode, says nothing.
+  """
+  profile = image.info.get('icc_profile')
+  if not profile:
+    return image
+  mode = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+  try:
+    shown = ImageCms.profileToProfile(
+      image,
+      ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+      ImageCms.createProfile('sRGB'),
+      outputMode=mode,
+    )
+  except (ImageCms.PyCMSError, OSError):
+    return image
+  # There are many profiles of sRGB; some round its curve by a level.
+  change = ImageChops.difference(shown, image.convert(mode)).getextrema()
+  return image if max(high for _, high in change) <= 1 else shown
 
 
 class Square(NamedTuple):

@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, ImageCms
 
 from dbflax import errors
 from dbflax.data import images
@@ -39,6 +39,53 @@ def test_every_mode_reads_as_what_it_shows(tmp_path, mode):
   assert loaded.dtype == np.uint8
   np.testing.assert_allclose(
     loaded.astype(int), np.asarray(image.convert('RGB'), int), atol=2
+  )
+
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+# Red and green have changed places.
+_SWAPPED = _SRGB.replace(b'rXYZ', b'_XYZ').replace(b'gXYZ', b'rXYZ')
+_SWAPPED = _SWAPPED.replace(b'_XYZ', b'gXYZ')
+
+
+def with_profile(path, image, profile):
+  """What is loaded of an image that is written with a profile."""
+  image.save(path, icc_profile=profile)
+  assert Image.open(path).info['icc_profile'] == profile
+  return images.load(path)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'P', 'PA'])
+def test_colours_are_those_that_the_profile_says(tmp_path, mode):
+  image = Image.fromarray(gradient())
+  if mode.endswith('A'):
+    image.putalpha(Image.linear_gradient('L').resize(image.size))
+  image = image.quantize() if mode.startswith('P') else image
+  image.save(tmp_path / 'plain.png')
+  plain = images.load(tmp_path / 'plain.png')
+  shown = with_profile(tmp_path / 'a.png', image, _SWAPPED)
+  assert np.abs(plain[..., 0].astype(int) - plain[..., 1]).max() > 50
+  np.testing.assert_allclose(shown.astype(int), plain[..., [1, 0, 2]], atol=1)
+
+
+@pytest.mark.parametrize(
+  ('mode', 'profile'),
+  [
+    *((mode, _SRGB) for mode in ('RGB', 'RGBA', 'P', 'L', 'LA', 'CMYK')),
+    # Broken, and of another mode.
+    *(('RGB', broken) for broken in (b'none', _SWAPPED[:400])),
+    *((mode, _SWAPPED) for mode in ('L', 'CMYK')),
+    ('RGB', _SWAPPED.replace(b'RGB ', b'GRAY', 1)),
+  ],
+)
+def test_a_profile_of_srgb_or_of_nothing_changes_no_level(
+  tmp_path, mode, profile
+):
+  image = Image.fromarray(gradient()).convert(mode)
+  image.save(tmp_path / 'plain.tif')
+  np.testing.assert_array_equal(
+    with_profile(tmp_path / 'a.tif', image, profile),
+    images.load(tmp_path / 'plain.tif'),
   )
 
 
