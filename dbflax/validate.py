@@ -71,7 +71,7 @@ RULES = (
     "a word without '/'; it names the run's folder",
   ),
   _one_of('method', METHODS),
-  Rule('seed', lambda value: 0 <= value < 2**31, 'in 0 … 2^31 - 1'),
+  Rule('*seed', lambda value: 0 <= value < 2**31, 'in 0 … 2^31 - 1'),
   Rule(
     'cascade.stages',
     lambda value: len(value) > 0 and tuple(value) == STAGES[: len(value)],

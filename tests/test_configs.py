@@ -108,6 +108,7 @@ def test_values_that_cannot_be_meant_are_refused():
     'identifier.kind': 'best',
     'identifier.id_range': (10, 5),
     'identifier.num_tokens': (4,),
+    'identifier.seed': -1,
     'text.max_length': 1,
     'prior.weight': -1.0,
     'prior.count': 0,
@@ -201,7 +202,7 @@ def test_every_field_is_checked_or_free():
     *('compilation_cache', 'cascade.path', 'subject.identifier'),
     'subject.description',
     *('cascade.text_encoder', *(f'cascade.stage_{n}' for n in (1, 2, 3))),
-    *('identifier.seed', 'prior.prompt', 'subject.class_noun'),
+    *('prior.prompt', 'subject.class_noun'),
     'plan.topology',  # plan.hardware knows them
     'evaluate.images',
   }

@@ -75,6 +75,8 @@ def test_token_counts_and_lengths_are_kept(t5):
   for count in (1, 2, 3):
     found = _find((t5, _T5_RANGE), count=3, num_tokens=(count,))
     assert [len(identifier.ids) for identifier in found] == [count] * 3
+  # As many as --mode=identifier compares.
+  assert len(_find((t5, _T5_RANGE), count=40, num_tokens=(3,))) == 40
   short = _find((t5, _T5_RANGE), count=3, max_chars=2, num_tokens=(1,))
   assert all(len(identifier.text) == 2 for identifier in short)
 
@@ -191,6 +193,7 @@ def test_cleaning_deletes_most_random_identifiers(toybox):
     ({'id_range': (20, 20)}, 'outside of the vocabulary'),
     ({'id_range': (0, 1), 'max_chars': 2}, 'raise max_chars'),
     ({'count': 5000, 'num_tokens': (1,)}, 'of 5000 identifiers'),
+    ({'num_tokens': (2, 3)}, r'num_tokens \(2, 3\) of pieces.* choose \(1,\)'),
     ({'kind': 'word', 'count': 99}, 'found 10 of 99'),
     ({'kind': 'nice'}, "'rare', 'word' or 'random'"),
   ],
