@@ -8,6 +8,7 @@ each may come from a source of its own.
 
 import functools
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -89,9 +90,9 @@ def resolve(path: str | pathlib.Path) -> pathlib.Path:
 def _resolve(path, folders, wanted) -> pathlib.Path:
   """A directory here, an embedded one, or a local copy of a remote one."""
   name = str(path) or 'toybox'
-  embedded = ASSETS / name
-  if embedded.is_dir():
-    return embedded
+  # A path such as '.' is not one beside the embedded ones.
+  if re.fullmatch(r'\w+', name) and (ASSETS / name).is_dir():
+    return ASSETS / name
   if pathlib.Path(name).is_dir():
     return pathlib.Path(name)
   if disk.is_url(name) and folders:

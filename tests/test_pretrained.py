@@ -64,6 +64,13 @@ def test_an_unknown_cascade_is_refused():
     pretrained.resolve('no-such')
 
 
+def test_a_path_is_no_embedded_cascade(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  for path in ('.', '..'):
+    assert pretrained.resolve(path).samefile(path)
+  assert pretrained.resolve('tiny') == TINY
+
+
 def test_a_folder_that_is_no_cascade_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match='config.json is missing'):
     pretrained.load(tmp_path)
