@@ -221,7 +221,7 @@ def _evaluate() -> ml_collections.ConfigDict:
   """What --mode=evaluate scores, and by which networks."""
   evaluate = ml_collections.ConfigDict()
   # Pictures of any system: a folder that holds one for each prompt, named by
-  # the prompt ('a zk dog on the beach', with subject.identifier=zk, or
+  # the prompt ('a fo dog on the beach', with subject.identifier=fo, or
   # 'a {subject} on the beach'); '' is the samples of this run.
   evaluate.images = ''
   # What looks at them: 'toybox' (the embedded oracle, for toybox alone), of

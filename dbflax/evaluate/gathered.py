@@ -2,7 +2,7 @@
 
 They are the samples of a run, or any system's in a folder for every prompt:
 
-    FOLDER/a zk dog on the beach/*.png
+    FOLDER/a fo dog on the beach/*.png
     FOLDER/a {subject} in the snow/*.jpg      (names may be templates)
     FOLDER/a dog/*.png                        (the class alone, for PRES)
 

@@ -154,6 +154,11 @@ def test_bad_identifiers_are_refused_with_their_pieces(t5, text, problem):
   assert '--mode=identifier' in str(raised.value)
 
 
+def test_the_example_of_the_docs_is_one_token_to_every_cascade(case):
+  """docs/faq.md: unlike "sks", which is that to the embedded one alone."""
+  assert len(identifiers.verify(case[0], 'fo', 'dog').ids) == 1
+
+
 def test_the_class_noun_is_no_identifier(t5):
   assert identifiers.verify(t5, 'fo', 'dog').ids == (5575,)
   with pytest.raises(errors.UserError, match='common word'):
