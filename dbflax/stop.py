@@ -28,7 +28,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LISTEN_EVERY = 1  # seconds
 # So long may compiling, or another host, keep the main thread from answering.
 _PATIENCE = 5  # seconds
-_WAITS = (
+# What a run says that was asked, and saves its state first.
+WAITS = (
   'dbflax: stopping when this step is saved; asked again, at once, and what '
   'was done since the last checkpoint is lost'
 )
@@ -92,7 +93,7 @@ def deferred() -> Iterator['Request']:
   def note(number):
     if request.number or not request.is_checked:
       _at_once(number)
-    _say(_WAITS)
+    _say(WAITS)
     request.number = number
 
   with _handlers(_Handler(note, lambda: request.is_checked)):

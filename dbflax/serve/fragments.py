@@ -53,6 +53,8 @@ def photos(uris: Sequence[str]) -> markupsafe.Markup:
 
 def run_state(state: jobs.State, has_begun: bool) -> markupsafe.Markup:
   """How the run stands, in a sentence that says what to do."""
+  if state.is_stopping:
+    return message('Stopping: its state is being saved.')
   if state.name == 'running' and not has_begun:
     return message('Starting; that takes a few seconds.')
   since = report.duration(max(0.0, time.time() - state.started))
@@ -64,7 +66,7 @@ def run_state(state: jobs.State, has_begun: bool) -> markupsafe.Markup:
     ),
     'done': lambda: message('Done. Draw with it below.', 'good'),
     'stopped': lambda: message(
-      'Stopped, and what it had trained is saved. Continue goes on from there.'
+      'Stopped. Continue goes on from its last checkpoint.'
     ),
     'failed': lambda: message(state.message, 'bad'),
     'lost': lambda: message(

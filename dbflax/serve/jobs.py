@@ -1,7 +1,8 @@
 """Commands of a workdir that run in the background, one at a time.
 
     <workdir>/serve/lock            held by whoever watches the command
-    <workdir>/serve/<kind>/job.json which process, and what was asked of it
+    <workdir>/serve/<kind>/job.json which process, what was asked of it, and
+                                    whether it was told to stop
     <workdir>/serve/<kind>/exit.json   how it ended (`watch` writes it)
     <workdir>/serve/<kind>/log.txt     what it said
 
@@ -23,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dbflax import disk, errors
+from dbflax import disk, errors, stop
 
 RUN, EXPORT = 'run', 'export'
 PROGRAM = ('python', '-m', 'dbflax.main')
@@ -45,6 +46,8 @@ class State(NamedTuple):
   message: str = ''
   # When it was started, in seconds since 1970.
   started: float = 0
+  # Whether it is running, and was asked to stop.
+  is_stopping: bool = False
 
 
 def command(
@@ -88,7 +91,7 @@ class Jobs:
   def __init__(self, root: pathlib.Path, own: Sequence[str]):
     """`own` are the arguments that the page was started with."""
     self.root, self._own = root, tuple(own)
-    self._mutex = threading.Lock()
+    self._mutex = threading.RLock()
     self._watcher = None
 
   def folder(self, kind: str) -> pathlib.Path:
@@ -148,11 +151,18 @@ class Jobs:
       disk.write_json(folder / 'job.json', {**job, **about})
 
   def stop(self) -> None:
-    """Asks what is running to save its state and stop (SIGTERM)."""
-    for kind in (RUN, EXPORT):
-      job = disk.read_json(self.folder(kind) / 'job.json') or {}
-      if self.state(kind).name == 'running' and job.get('pid'):
-        os.kill(job['pid'], signal.SIGTERM)
+    """Asks what is running to save its state and stop (SIGTERM), but once.
+
+    A run that is asked again stops at once, and what it would save is lost.
+    """
+    with self._mutex:
+      for kind in (RUN, EXPORT):
+        path, state = self.folder(kind) / 'job.json', self.state(kind)
+        job = disk.read_json(path) or {}
+        goes_on = state.name == 'running' and not state.is_stopping
+        if goes_on and job.get('pid'):
+          os.kill(job['pid'], signal.SIGTERM)
+          disk.write_json(path, {**job, 'is_stopping': True})
 
   def is_busy(self) -> bool:
     """Whether a command is running, whoever started it."""
@@ -174,8 +184,11 @@ class Jobs:
     is_watched = self._is_watched()
     code = (disk.read_json(folder / 'exit.json') or {}).get('code')
     started = job.get('started', 0)
+    if code is None and is_watched:
+      is_stopping = bool(job.get('is_stopping'))
+      return State('running', started=started, is_stopping=is_stopping)
     if code is None:
-      return State('running' if is_watched else 'lost', started=started)
+      return State('lost', started=started)
     if code == 0:
       return State('done', started=started)
     name = 'stopped' if code in _STOPPED else 'failed'
@@ -230,6 +243,7 @@ def _lock(file, kind: int, patience: float = 0) -> bool:
 
 def reason(lines: Sequence[str], code: int) -> str:
   """Why a command ended, in its own words."""
+  lines = [line for line in lines if line != stop.WAITS]  # No end yet.
   said = [line for line in lines if line.startswith('dbflax: ')]
   if said:
     return said[-1].removeprefix('dbflax: ')

@@ -273,6 +273,7 @@ def _view(desk: desk_lib.Desk) -> dict[str, tuple[Any, Callable[[], Any]]]:
   """Output → (what it depends on, how it is made)."""
   run, export = desk.jobs.state(jobs.RUN), desk.jobs.state(jobs.EXPORT)
   is_busy = 'running' in (run.name, export.name)
+  is_stopping = run.is_stopping or export.is_stopping
   is_done = run.name == 'done' and not is_busy
   has_begun = run.name != 'none' and progress.has_begun(desk.root, run.started)
   sizes = progress.log_sizes(desk.root) if has_begun else ()
@@ -287,7 +288,10 @@ def _view(desk: desk_lib.Desk) -> dict[str, tuple[Any, Callable[[], Any]]]:
     'grids': (sizes, lambda: _grids(_stages(desk, has_begun))),
     'log': (log, lambda: log),
     'start': ((run.name, is_busy), lambda: _start_button(run.name, is_busy)),
-    'stop': (is_busy, lambda: gr.update(visible=is_busy)),
+    'stop': (
+      (is_busy, is_stopping),
+      lambda: gr.update(visible=is_busy, interactive=not is_stopping),
+    ),
     'draw': (run.name, lambda: fragments.draw_state(run.name)),
     'pictures': (pictures, lambda: _pictures(pictures)),
     'export': (

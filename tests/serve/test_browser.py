@@ -118,7 +118,7 @@ def train_stop_and_go_on(page, folder):
   look(page, folder, '3_training')
   page.click('#stop')
   page.wait_for_selector('#start:has-text("Continue")')
-  assert 'is saved' in page.inner_text('#run')
+  assert 'its last checkpoint' in page.inner_text('#run')
   page.click('#start')
   page.wait_for_selector('#run :text("Running")')
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from dbflax import disk, errors
+from dbflax import disk, errors, stop
 from dbflax.serve import jobs
 
 WAITS = 'time.sleep(60)'
@@ -12,6 +12,21 @@ SAVES = """
 signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(143)))
 print('ready', flush=True)
 time.sleep(60)
+"""
+# As a training does, which is a while at it.
+TRAINS = """
+from dbflax import stop
+try:
+  with stop.on_signals(), stop.deferred() as asked:
+    asked.check()
+    print('ready', flush=True)
+    while not asked.check():
+      time.sleep(0.02)
+    time.sleep(1)
+    print('saved', flush=True)
+    asked.obey()
+except stop.Stopped as stopped:
+  sys.exit(stop.exit_code(stopped))
 """
 
 
@@ -67,6 +82,10 @@ def test_of_a_bar_only_the_newest_state_is_shown(run_jobs, program, wait):
   [
     ("print('dbflax: no photo'); sys.exit(2)", 'no photo'),
     ("print('the last line'); sys.exit(3)", 'code 3: the last line'),
+    (
+      f"print('the last line'); print('{stop.WAITS}'); sys.exit(3)",
+      'code 3: the last line',
+    ),
   ],
 )
 def test_a_failure_is_told_in_its_own_words(
@@ -85,6 +104,24 @@ def test_stopping_lets_the_run_save(run_jobs, program, wait):
   run_jobs.stop()
   wait(lambda: state(run_jobs) == 'stopped')
   assert run_jobs.log(jobs.RUN)[-1] == 'saved'
+
+
+def test_asked_to_stop_again_a_run_still_saves(run_jobs, program, wait):
+  program(TRAINS)
+  run_jobs.start(jobs.RUN, {'seed': 3}, {})
+  wait(lambda: 'ready' in run_jobs.log(jobs.RUN))
+  assert not run_jobs.state(jobs.RUN).is_stopping
+  run_jobs.stop()
+  wait(lambda: stop.WAITS in run_jobs.log(jobs.RUN))
+  assert run_jobs.state(jobs.RUN).is_stopping
+  run_jobs.stop()
+  jobs.Jobs(run_jobs.root, ()).stop()  # of another page
+  wait(lambda: state(run_jobs) == 'stopped')
+  assert run_jobs.log(jobs.RUN)[-1] == 'saved'
+  assert run_jobs.changes() == {'seed': 3}
+  # The next one can be stopped again.
+  run_jobs.start(jobs.RUN, {}, {})
+  assert not run_jobs.state(jobs.RUN).is_stopping
 
 
 def test_there_is_one_command_at_a_time(run_jobs, program):

@@ -83,6 +83,13 @@ def test_a_run_without_prior_has_no_class_images(root):
   assert len(progress.steps(root)) == 6
 
 
+def test_only_what_was_seen_is_said_of_a_run_that_stops():
+  said = fragments.run_state(jobs.State('running', is_stopping=True), True)
+  assert 'Stopping: its state is being saved' in said
+  said = fragments.run_state(jobs.State('stopped'), True)
+  assert 'from its last checkpoint' in said and 'saved' not in said
+
+
 def test_texts_on_the_page_are_escaped():
   evil = '<script>alert(1)</script>"\''
   step = progress.Step(evil, 'working', 1, 2)

@@ -11,12 +11,19 @@ import pytest
 
 from dbflax import errors
 from dbflax.data import subjects
+from dbflax.serve import jobs
 from dbflax.serve import server as server_lib
 
 pytest.importorskip(
   'gradio', reason="no Gradio: pip install '.[serve]' installs it"
 )
 PHOTO = sorted(subjects.EMBEDDED.glob('dog/*.png'))[0]
+# It is asked to stop, and takes some seconds for it.
+SAVES_LONG = """
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(5), sys.exit(143)))
+print('ready', flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -177,6 +184,22 @@ def test_export_and_report_are_of_this_folder_and_only_finished(serve):
   status, headers, content = ask(server, '/export.zip')
   assert status == 200 and content[:2] == b'PK'
   assert 'attachment' in headers['content-disposition']
+
+
+def test_stop_is_pressed_once(make_desk, program, wait):
+  from dbflax.serve import page
+
+  button = lambda: page._view(desk)['stop']
+  desk = make_desk()
+  program(SAVES_LONG)
+  desk.start(desk.values())
+  wait(lambda: 'ready' in desk.jobs.log(jobs.RUN))
+  before, make = button()
+  assert make()['visible'] and make()['interactive']
+  desk.stop()
+  after, make = button()
+  assert after != before
+  assert make()['visible'] and not make()['interactive']
 
 
 def test_a_port_that_is_taken_is_one_line(serve, parsed):
