@@ -6,6 +6,7 @@ through only what the page itself asks for, and tells the browser to let no
 request leave the page.
 """
 
+import ipaddress
 import json
 from collections.abc import Collection
 from typing import Any
@@ -39,9 +40,21 @@ class Refused(Exception):
 class Gate:
   """Lets some requests through to `app`."""
 
-  def __init__(self, app, *, hosts: Collection[str], upload_bytes: int):
-    """Nothing is let through that is not for one of `hosts` (none: any)."""
+  def __init__(
+    self,
+    app,
+    *,
+    hosts: Collection[str],
+    upload_bytes: int,
+    any_address: bool = False,
+  ):
+    """Nothing is let through that is not for one of `hosts`, in lower case.
+
+    With `any_address` what is for an IP address is, too: nobody can have that
+    point elsewhere, as a name can.
+    """
     self._app, self._hosts, self._upload_bytes = app, hosts, upload_bytes
+    self._any_address = any_address
 
   async def __call__(self, scope, receive, send):
     if scope['type'] == 'lifespan':
@@ -64,14 +77,22 @@ class Gate:
     }
     host = headers.get('host', '')
     # Else another site could have its name point at this machine.
-    if self._hosts and host_name(host) not in self._hosts:
-      raise Refused(403, f"not served under the name '{host_name(host)}'")
+    if not self._is_ours(host_name(host)):
+      raise Refused(
+        403,
+        f"not served under the name '{host_name(host)}'; use localhost, or an "
+        'IP address',
+      )
     origin = headers.get('origin')
     if origin is not None and origin.partition('://')[2] != host:
       raise Refused(403, 'other sites may not ask this page')
     path = scope['path']
     if '/proxy=' in path or '=http:' in path or '=https:' in path:
       raise Refused(403, 'nothing is fetched from elsewhere')
+
+  def _is_ours(self, name: str) -> bool:
+    is_known = name.lower() in self._hosts
+    return is_known or (self._any_address and _is_address(name))
 
   async def _content(self, scope, receive) -> list[dict]:
     """The messages that a request's body comes in.
@@ -104,6 +125,15 @@ def host_name(host: str) -> str:
   return (
     host.rpartition(':')[0] if host[-1:].isdigit() and ':' in host else host
   )
+
+
+def _is_address(name: str) -> bool:
+  """Whether a host's name is an IP address, such as 10.0.0.5 or [fe80::1]."""
+  try:
+    ipaddress.ip_address(name.removeprefix('[').removesuffix(']'))
+  except ValueError:
+    return False
+  return True
 
 
 def _length(scope) -> float:

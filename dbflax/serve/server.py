@@ -55,7 +55,6 @@ class Server:
     self.model = drawing_lib.Model(work.root / 'serve' / 'draw')
     self._blocks = page.build(desk.Desk(config, self.jobs, self.model, limits))
     port = options.port or _free_port(options.host)
-    hosts = {*_LOOPBACK, options.host} if self.is_private else ()
     try:
       app, self.url, _ = self._blocks.launch(
         **page.LOOK,
@@ -71,7 +70,7 @@ class Server:
         enable_monitoring=False,
         pwa=False,
         allowed_paths=[str(path) for path in progress.shown(work.root)],
-        app_kwargs={'middleware': [_gate(hosts, limits)]},
+        app_kwargs={'middleware': [self._gate(options.host, limits)]},
       )
     except OSError as error:
       raise errors.UserError(
@@ -79,6 +78,16 @@ class Server:
         '--config.serve.port, or 0 for any'
       ) from error
     _add_routes(app, work)
+
+  def _gate(self, host: str, limits: uploads.Limits):
+    from starlette import middleware
+
+    return middleware.Middleware(
+      gate.Gate,
+      hosts=_LOOPBACK if self.is_private else _names(host),
+      upload_bytes=limits.total_bytes,
+      any_address=not self.is_private,
+    )
 
   def close(self) -> None:
     """Ends the page; a run that was started from it goes on."""
@@ -105,12 +114,10 @@ def _free_port(host: str) -> int:
     return probe.getsockname()[1]
 
 
-def _gate(hosts, limits: uploads.Limits):
-  from starlette import middleware
-
-  return middleware.Middleware(
-    gate.Gate, hosts=hosts, upload_bytes=limits.total_bytes
-  )
+def _names(host: str) -> set[str]:
+  """What this machine is called by those who reach it as `host`."""
+  names = (*_LOOPBACK, host, socket.gethostname(), socket.getfqdn())
+  return {name.lower() for name in names}
 
 
 def _add_routes(app, work: workdir_lib.Workdir) -> None:

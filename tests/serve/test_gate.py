@@ -8,7 +8,9 @@ from dbflax.serve import gate
 HOST = (b'host', b'127.0.0.1:7860')
 
 
-def ask(path='/', method='GET', headers=(), body=b'', hosts=('127.0.0.1',)):
+def ask(
+  path='/', method='GET', headers=(), body=b'', hosts=('127.0.0.1',), **more
+):
   """(status, headers, body that the application saw, or why it did not)."""
   sent = []
 
@@ -42,7 +44,7 @@ def ask(path='/', method='GET', headers=(), body=b'', hosts=('127.0.0.1',)):
     'path': path,
     'headers': [HOST, *headers],
   }
-  door = gate.Gate(app, hosts=hosts, upload_bytes=1000)
+  door = gate.Gate(app, hosts=hosts, upload_bytes=1000, **more)
   asyncio.run(door(scope, receive, send))
   start, end = sent
   return start['status'], dict(start['headers']), end['body'].decode()
@@ -64,12 +66,17 @@ def test_the_page_itself_is_served_with_a_policy():
     ({'path': '/gradio_api/file=https://evil.example/x'}, 'elsewhere'),
     ({'path': '/gradio_api/proxy=https://evil.example/x'}, 'elsewhere'),
     ({'hosts': ('localhost',)}, "under the name '127.0.0.1'"),
+    ({'hosts': ()}, "under the name '127.0.0.1'; use localhost"),
   ],
 )
 def test_what_the_page_does_not_ask_is_refused(options, message):
   status, headers, body = ask(**options)
   assert status == 403 and message in body
   assert b'content-security-policy' in headers
+
+
+def test_an_address_is_let_through_where_any_is():
+  assert ask(hosts=(), any_address=True)[0] == 200
 
 
 @pytest.mark.parametrize('name', ['[::1]:80', '[::1]', 'localhost', 'a.b:1'])

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import urllib.parse
 
 import pytest
@@ -109,6 +110,18 @@ def test_the_page_listens_to_this_machine_alone(serve):
   assert server.url.startswith('http://127.0.0.1:') and server.is_private
   assert ask(server, '/', Host='evil.example')[0] == 403
   assert ask(server, '/config', Origin='http://evil.example')[0] == 403
+
+
+def test_a_page_for_others_has_this_machine_s_names_alone(serve):
+  server = serve('--config.serve.host=0.0.0.0')
+  assert not server.is_private
+  own = (socket.gethostname().upper(), f'{socket.getfqdn()}:7860')
+  for host in (*own, 'localhost:1', '10.0.0.5:7860', '[fe80::1]:7860'):
+    assert ask(server, '/config', Host=host, Origin=f'http://{host}')[0] == 200
+  for host in ('evil.example:7860', 'evil.example', '10.0.0.5.evil.example'):
+    status, _, said = ask(server, '/config', Host=host, Origin=f'http://{host}')
+    assert status == 403 and b'under the name' in said
+  assert ask(server, '/', Host='[::1]', Origin='http://10.0.0.5')[0] == 403
 
 
 def test_settings_of_the_environment_do_not_count(serve, monkeypatch):
