@@ -40,13 +40,13 @@ def steps(root: pathlib.Path) -> list[Step]:
   config = disk.read_json(root / 'config.json')
   if config is None:
     return []
-  names = ['identifier', *_prior(config), *trained(config), 'samples', 'report']
+  prior = _prior(config)
   found, is_over = [], True
-  for name in names:
+  for name in ('identifier', *prior, *trained(config), 'samples', 'report'):
     state = _state(root / name) if is_over else 'waiting'
     # What stands behind an unfinished step was left by an earlier run.
     is_over = state == 'done'
-    found.append(_step(root, config, name, state))
+    found.append(_step(root, config, name, state, prior))
   return found
 
 
@@ -56,11 +56,16 @@ def _state(folder: pathlib.Path) -> str:
   return 'working' if (folder / disk.STARTED).exists() else 'waiting'
 
 
-def _prior(config: dict) -> list[str]:
-  is_drawn = (
-    config['method'] == methods.DREAMBOOTH and config['prior']['weight']
+def _prior(config: dict) -> dict[str, str]:
+  """Step → the prompt whose class images it draws; {} if none does."""
+  prior, has_prior = config['prior'], config['method'] == methods.DREAMBOOTH
+  if not (has_prior and prior['weight'] and config['stage_1']['train']):
+    return {}
+  subjects = [config['subject'], *config['others']]
+  nouns = [one['class_noun'].strip() for one in subjects]
+  return methods.class_steps(
+    [prior['prompt'].replace('{class_noun}', noun) for noun in nouns]
   )
-  return ['prior'] if is_drawn and config['stage_1']['train'] else []
 
 
 def trained(config: dict) -> list[str]:
@@ -73,13 +78,16 @@ def trained(config: dict) -> list[str]:
   return [name for name in stages if config[name]['train']]
 
 
-def _step(root, config: dict, name: str, state: str) -> Step:
+def _step(
+  root, config: dict, name: str, state: str, prior: dict[str, str]
+) -> Step:
+  """A step; `prior` is what `_prior` says."""
   folder = root / name
   if name == 'identifier':
     return Step(f'the word: {_word(root) or "…"}', state)
-  if name == 'prior':
+  if name in prior:
     return Step(
-      f'images of the class, "{prior_prompt(config)}"',
+      f'images of the class, "{prior[name]}"',
       state,
       len(list(folder.glob('*.png'))),
       config['prior']['count'],
@@ -98,11 +106,6 @@ def _step(root, config: dict, name: str, state: str) -> Step:
   return Step(
     f'training {name.replace("_", " ")}', state, done, config[name]['steps']
   )
-
-
-def prior_prompt(config: dict) -> str:
-  noun = config['subject']['class_noun'].strip()
-  return config['prior']['prompt'].replace('{class_noun}', noun)
 
 
 def _word(root: pathlib.Path) -> str:

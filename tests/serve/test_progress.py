@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs import test as test_config
+from configs import two_subjects
 from dbflax import disk
 from dbflax.data import images
 from dbflax.serve import fragments, jobs, progress
@@ -88,6 +89,18 @@ def test_only_what_was_seen_is_said_of_a_run_that_stops():
   assert 'Stopping: its state is being saved' in said
   said = fragments.run_state(jobs.State('stopped'), True)
   assert 'from its last checkpoint' in said and 'saved' not in said
+
+
+def test_class_images_of_each_class_are_a_step(root):
+  config = two_subjects.get_config('quick').to_dict()
+  disk.write_json(root / 'config.json', config)
+  disk.write_json(root / 'prior_2' / disk.STARTED, {})
+  images.save_png(root / 'prior_2/0000.png', np.zeros((4, 4, 3), np.uint8))
+  first, second = progress.steps(root)[1:3]
+  assert first.state == 'done' and '"a dog"' in first.title
+  assert second.state == 'working' and '"a teapot"' in second.title
+  assert (second.done, second.total) == (1, config['prior']['count'])
+  assert set(states(root)[3:]) == {'waiting'}
 
 
 def test_texts_on_the_page_are_escaped():
