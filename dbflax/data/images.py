@@ -40,6 +40,11 @@ _DECODE_ERRORS = (
 )
 
 
+def is_photo(path: pathlib.Path) -> bool:
+  """Whether what lies in a folder is one of its photos, by its name."""
+  return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
+
+
 def list_photos(folder) -> list[pathlib.Path]:
   """The image files of `folder`, in the order of their names.
 
@@ -55,11 +60,7 @@ def list_photos(folder) -> list[pathlib.Path]:
     raise errors.UserError(
       f"no photo folder '{folder}'; give the path of a folder with 3-5 photos"
     )
-  photos = sorted(
-    path
-    for path in folder.iterdir()
-    if path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
-  )
+  photos = sorted(filter(is_photo, folder.iterdir()))
   if not photos:
     raise errors.UserError(
       f"no photo in '{folder}'; put 3-5 files there ({', '.join(SUFFIXES)})"

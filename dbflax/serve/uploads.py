@@ -83,17 +83,14 @@ def _check(path: pathlib.Path, name: str, limits: Limits) -> str:
 
 def photos(folder: pathlib.Path) -> list[pathlib.Path]:
   """The photos that were kept, in their order."""
-  return images.list_photos(folder) if any(_files(folder)) else []
+  return sorted(filter(images.is_photo, folder.glob('*')))
 
 
 def clear(folder: pathlib.Path) -> None:
-  """Removes all photos."""
-  for path in _files(folder):
-    path.unlink()
-
-
-def _files(folder: pathlib.Path) -> list[pathlib.Path]:
-  return [path for path in folder.glob('*') if path.is_file()]
+  """Removes all photos, and what else lies beside them."""
+  for path in folder.glob('*'):
+    if path.is_file():
+      path.unlink()
 
 
 def thumbnails(source: str, crop: str) -> list[np.ndarray]:

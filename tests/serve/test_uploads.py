@@ -47,6 +47,19 @@ def test_good_photos_are_kept_as_they_are(tmp_path):
   assert uploads.photos(folder) == []
 
 
+@pytest.mark.parametrize('name', ['.DS_Store', '.000.png.7.partial'])
+def test_what_is_no_photo_does_not_count(tmp_path, name):
+  folder = tmp_path / 'kept'
+  folder.mkdir()
+  (folder / name).write_bytes(b'x')
+  assert uploads.photos(folder) == []
+  file = png(tmp_path / 'a.png')
+  assert uploads.add(folder, [(file, 'a.png')], LIMITS) == []
+  assert [f.name for f in uploads.photos(folder)] == ['000.png']
+  uploads.clear(folder)
+  assert not list(folder.iterdir())
+
+
 def test_a_name_leads_nowhere(tmp_path):
   path = png(tmp_path / 'a.png')
   uploads.add(tmp_path / 'kept', [(path, '../../../evil.png')], LIMITS)
