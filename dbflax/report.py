@@ -75,15 +75,13 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     )
   config = flatten(_json(root / 'config.json', {}))
   command = config.pop('command', '')
-  method = config.get('method', methods.DREAMBOOTH)
-  trained = {methods.INVERSION: [methods.STEP], methods.PROMPT_ONLY: []}
   subjects = [identifier, *identifier.get('others', ())]
   words = [subject['subject'] for subject in subjects]
   prompts = read_prompts(paths.samples, words)
   strips = _strips(root / 'photos', words, config)
   scores = record.each(record.of_run(root))
   return {
-    'method': method,
+    'method': config.get('method', methods.DREAMBOOTH),
     'identifier': identifier,
     'subjects': subjects,
     'photos': [path for one in strips for path in one['files']],
@@ -97,7 +95,7 @@ def read(root: pathlib.Path) -> dict[str, Any]:
     'before': _before(root, config, [s['class_noun'] for s in subjects]),
     'after': _after(prompts),
     'after_how': _how(config, 'sample.stage_1'),
-    'stages': stages(root, trained.get(method, config.get('cascade.stages'))),
+    'stages': stages(root, trained(config)),
     'times': times(paths.times()),
     'config': {
       key: value if isinstance(value, str) else json.dumps(value)
@@ -233,6 +231,7 @@ def _before(root, config, nouns: Sequence[str]) -> list[dict[str, Any]]:
   """What the frozen cascade drew of each class."""
   # An earlier run with other settings may have left more than this one used.
   has_prior = config.get('method', methods.DREAMBOOTH) == methods.DREAMBOOTH
+  has_prior &= config.get('stage_1.train', True)
   if not (has_prior and config.get('prior.weight', 1)):
     return []
   prompt = str(config.get('prior.prompt', ''))
@@ -272,6 +271,15 @@ def _how(config, prefix: str) -> str:
   if None in values:
     return ''
   return '{}, {} steps, guidance {:g}'.format(*values)
+
+
+def trained(config: dict[str, Any]) -> list[str] | None:
+  """The steps that train, of a flattened config; None if it does not say."""
+  method = config.get('method', methods.DREAMBOOTH)
+  if method != methods.DREAMBOOTH:
+    return [methods.STEP] if method == methods.INVERSION else []
+  names = config.get('cascade.stages')
+  return names and [n for n in names if config.get(f'{n}.train', True)]
 
 
 def stages(root: pathlib.Path, names: Sequence[str] | None) -> list[Stage]:

@@ -42,7 +42,7 @@ def steps(root: pathlib.Path) -> list[Step]:
     return []
   prior = _prior(config)
   found, is_over = [], True
-  for name in ('identifier', *prior, *trained(config), 'samples', 'report'):
+  for name in ('identifier', *prior, *_trained(config), 'samples', 'report'):
     state = _state(root / name) if is_over else 'waiting'
     # What stands behind an unfinished step was left by an earlier run.
     is_over = state == 'done'
@@ -68,14 +68,8 @@ def _prior(config: dict) -> dict[str, str]:
   )
 
 
-def trained(config: dict) -> list[str]:
-  """The steps that train, of a config as config.json has it."""
-  if config['method'] == methods.INVERSION:
-    return [methods.STEP]
-  if config['method'] == methods.PROMPT_ONLY:
-    return []
-  stages = config['cascade']['stages']
-  return [name for name in stages if config[name]['train']]
+def _trained(config: dict) -> list[str]:
+  return report.trained(report.flatten(config))
 
 
 def _step(
@@ -124,13 +118,13 @@ def subject(root: pathlib.Path) -> str:
 def stages(root: pathlib.Path) -> list[report.Stage]:
   """Losses and grids of the stages, as far as they are."""
   config = disk.read_json(root / 'config.json')
-  return report.stages(root, trained(config)) if config else []
+  return report.stages(root, _trained(config)) if config else []
 
 
 def log_sizes(root: pathlib.Path) -> tuple:
   """Changes when `stages` does; cheaper."""
   config = disk.read_json(root / 'config.json')
-  names = trained(config) if config else []
+  names = _trained(config) if config else []
   return tuple(
     (name, _size(root / name / 'metrics.jsonl'), len(grids(root / name)))
     for name in names
