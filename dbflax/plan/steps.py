@@ -274,16 +274,8 @@ def _programs(
 ) -> Iterator[Program]:
   """A training step's: `calls` gradients, of a batch in so many parts."""
   state, complete, examples = shapes
-  compiled = step.compile_programs(
-    stage,
-    finetune.objective_of(hyper),
-    finetune.optimizer_of(hyper),
-    hyper.ema_decay,
-    mesh,
-    jax.tree.map(lambda leaf: leaf.sharding, state),
-    complete,
-    hyper.microbatches,
-  )
+  lie = jax.tree.map(lambda leaf: leaf.sharding, state)
+  compiled = finetune.compile_programs(stage, hyper, mesh, lie, complete)
   null_text = _floats(*examples.text.shape[1:])
   # Made of the state's step, so it lies where that does.
   key = jax.eval_shape(lambda: jax.random.key(0))

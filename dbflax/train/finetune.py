@@ -146,16 +146,7 @@ def run(
   state, shardings = _start(trainable, hyper, tx, saved, mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
-  programs = step.compile_programs(
-    stage,
-    objective_of(hyper),
-    tx,
-    hyper.ema_decay,
-    mesh,
-    shardings,
-    complete,
-    hyper.microbatches,
-  )
+  programs = compile_programs(stage, hyper, mesh, shardings, complete)
   update = _update(programs, draw, instance, prior, null_text, seed)
   state = loop.run(
     stage.name,
@@ -189,6 +180,22 @@ def optimizer_of(hyper) -> optax.GradientTransformationExtraArgs:
     warmup=hyper.warmup,
     weight_decay=hyper.weight_decay,
     clip_norm=hyper.clip_norm,
+  )
+
+
+def compile_programs(
+  stage: cascade.Stage, hyper, mesh, shardings: state_lib.State, complete
+) -> step.Programs:
+  """Those of a step, as a stage's section of the config asks for them."""
+  return step.compile_programs(
+    stage,
+    objective_of(hyper),
+    optimizer_of(hyper),
+    hyper.ema_decay,
+    mesh,
+    shardings,
+    complete,
+    hyper.microbatches,
   )
 
 
