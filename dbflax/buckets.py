@@ -25,6 +25,10 @@ class Bucket:
       url: such as gs://bucket/photos/rex.
     """
     self.url = url.rstrip('/')
+    if '://' not in self.url:
+      raise errors.UserError(
+        f"'{url}' names no bucket; give it as in gs://mine"
+      )
     with self._explained('read'):
       # Imported late: most folders are local.
       import fsspec

@@ -6,9 +6,11 @@ neither is one whose files are not those that were written: once a checkpoint is
 on disk it is sealed by a manifest of its files with their checksums.
 """
 
+import contextlib
 import logging
 import pathlib
 import shutil
+from collections.abc import Iterator
 from concurrent import futures
 
 import jax
@@ -106,6 +108,15 @@ class Checkpoints:
     self._manager.wait_until_finished()
     self._sealing.result()
     self._seal()
+
+  @contextlib.contextmanager
+  def settled(self) -> Iterator[None]:
+    """A UserError inside goes on when what was being saved is whole."""
+    try:
+      yield
+    except errors.UserError:
+      self.wait()
+      raise
 
   def close(self) -> None:
     """Waits, and leaves only as many as there are to keep."""

@@ -51,10 +51,15 @@ def check(template: str, others: int = 0) -> None:
       f'the prompt has {len(template)} characters, more than the {MAX_CHARS} '
       'allowed; shorten it'
     )
+  try:
+    template.encode()
+  except UnicodeEncodeError as error:
+    raise errors.UserError('the prompt is not UTF-8') from error
   validate.check_prompt(template, others=others)
 
 
 def _next(root: pathlib.Path) -> int:
   """One more than the largest number that has a folder."""
-  taken = [int(path.name) for path in root.glob('[0-9]*')]
+  names = [path.name for path in root.glob('*')]
+  taken = [int(name) for name in names if name.isdecimal()]
   return max(taken, default=-1) + 1

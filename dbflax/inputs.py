@@ -22,8 +22,8 @@ _CODE = {
   **{'inversion': 11, 'samples': 11, 'export': 2},
 }
 REPORT = 3  # the same, of the report; `pipeline` knows the rest of its inputs
-# Fields of a stage that say when to save, not what comes out.
-_NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep')
+# Fields of a stage that say when to save or give up, not what comes out.
+_NO_RESULT = ('checkpoint_every', 'checkpoint_minutes', 'keep', 'max_skipped')
 
 
 def of_mode(job: job_lib.Job, mode: str) -> dict[str, Inputs]:
@@ -185,10 +185,12 @@ def _weights(job: job_lib.Job) -> Inputs:
 
 def samples(job: job_lib.Job) -> Inputs:
   config = job.config
+  sample = config.sample.to_dict()
+  del sample['batch']  # how many at once is no matter
   return {
     'weights': _weights(job),
     'prompts': job.prompts(),
-    'sample': config.sample.to_dict(),
+    'sample': sample,
     'dtype': {name: config[name].dtype for name in job.model.stages},
     'seed': config.seed,
     'code': _CODE['samples'],
@@ -203,6 +205,6 @@ def export(job: job_lib.Job) -> Inputs:
     'options': job.config.export.to_dict(),
     'subject': [*job.words, job.prompts()[0]],
     'photos': job.named_photos,
-    'sample': job.config.sample.to_dict(),
+    'sample': {n: job.config.sample[n].to_dict() for n in job.model.stages},
     'code': _CODE['export'],
   }

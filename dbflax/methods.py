@@ -21,7 +21,7 @@ DREAMBOOTH, INVERSION, PROMPT_ONLY = NAMES = (
 # The step that learns vectors, its folder, and its section of the config.
 STEP = 'inversion'
 
-_ARTICLE = re.compile(r'(an?|the) ', re.IGNORECASE)
+_ARTICLE = re.compile(r'^(an?|the) ', re.IGNORECASE)
 _BEFORE = re.compile(r'\b(a) (?=\{subject\})', re.IGNORECASE)
 
 
@@ -47,7 +47,7 @@ def subject(config, identifier: str) -> str:
     return prompts.subject(identifier, config.subject.class_noun)
   if config.method == INVERSION:
     return identifier
-  return _ARTICLE.sub('', config.subject.description.strip(), count=1)
+  return _ARTICLE.sub('', config.subject.description.strip())
 
 
 def class_prompts(config) -> dict[str, str]:
@@ -73,7 +73,7 @@ def fill(config, template: str, identifier: str, **others: str) -> str:
   if config.method == DREAMBOOTH:
     return prompts.fill(template, identifier, noun, **others)
   words = subject(config, identifier)
-  if config.method == PROMPT_ONLY and words[0] in 'aeiou':
+  if config.method == PROMPT_ONLY and words[0].lower() in 'aeiou':
     template = _BEFORE.sub(r'\1n ', template)
   return prompts.fill_subject(template, words, noun)
 

@@ -14,7 +14,7 @@ from dbflax import bars, beside, disk, hosts, rng
 from dbflax.data import images
 
 # Characters of a prompt in a file's name.
-_SAID = 60
+_SAID, _SAID_BYTES = 60, 180
 
 
 def draw(
@@ -80,10 +80,13 @@ def _batches(
 
 def file_names(prompts: Sequence[str], images_per_prompt: int) -> list[str]:
   """Of every prompt's images: '0002_a_photo_of_a_zk_dog.png'."""
-  said = [
-    disk.slug(p)[:_SAID] for p in prompts for _ in range(images_per_prompt)
-  ]
+  said = [_cut(disk.slug(p)) for p in prompts for _ in range(images_per_prompt)]
   return [f'{n:04d}_{words}.png' for n, words in enumerate(said)]
+
+
+def _cut(words: str) -> str:
+  """Not longer than a file's name may be, whatever the script."""
+  return words[:_SAID].encode()[:_SAID_BYTES].decode(errors='ignore')
 
 
 def write_index(

@@ -179,6 +179,12 @@ def _identifier(
   config, section, tokenizer, taken: Collection[str]
 ) -> identifiers.Identifier:
   text, noun = section['identifier'], section['class_noun']
+  if noun and not prompts.clean_caption(noun):
+    raise errors.UserError(
+      f'of the class noun {noun!r} the encoder reads nothing: prompts are '
+      'cleaned of other scripts and of what looks like a code; say it in words '
+      'of English'
+    )
   if text:
     return identifiers.verify(tokenizer, text, noun)
   found = find_identifiers(config, tokenizer, len(taken) + 1, noun)

@@ -272,6 +272,9 @@ def test_embedded_descriptions_are_in_the_words_of_captions(subject):
     ('orange dog', 'A {subject} in a hat', 'An orange dog in a hat'),
     ('The white dog', 'a photo of a {subject}', 'a photo of a white dog'),
     ('orange dog', 'a happy {subject}', 'a happy orange dog'),
+    ('tan and white dog', 'a {subject}', 'a tan and white dog'),
+    ('dog with a hat', 'a {subject}', 'a dog with a hat'),
+    ('Orange dog', 'a {subject}', 'an Orange dog'),
     ('orange dog', 'a {class_noun}', 'a dog'),
   ],
 )

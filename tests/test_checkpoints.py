@@ -47,6 +47,15 @@ def _save(folder, *steps, fingerprint='a' * 64, **options):
   saved.close()
 
 
+def test_what_is_being_saved_is_whole_when_an_error_goes_on(tmp_path):
+  saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
+  with pytest.raises(errors.UserError), saved.settled():
+    saved.save(3, _state(3))
+    raise errors.UserError('the loss is not finite')
+  assert (tmp_path / '3' / disk.MANIFEST).is_file()
+  saved.close()
+
+
 def _restore(folder, state, fingerprint='a' * 64):
   saved = checkpoints_lib.Checkpoints(folder, fingerprint)
   try:

@@ -24,6 +24,7 @@ def test_every_prompt_gets_a_folder_and_a_line(tmp_path, capsys):
 
 def test_numbers_go_on_where_an_earlier_process_stopped(tmp_path, capsys):
   answer(tmp_path, capsys, 'a {subject}', 'a {subject}')
+  (tmp_path / 'drawn/0007_old').mkdir()
   assert answer(tmp_path, capsys, 'a {subject}')[1][0][1] == 2
 
 
@@ -33,6 +34,7 @@ def test_numbers_go_on_where_an_earlier_process_stopped(tmp_path, capsys):
     *('a {subjct}', 'a {}', 'a {0}', 'a {subject', 'a {subject.__class__}'),
     # Either would have made another text of the subject, or a very long one.
     *('a {subject!r}', 'a {subject:>9999999999}', 'x' * 1001),
+    'a {subject} \udcff',  # as Python reads what is not UTF-8
   ],
 )
 def test_a_bad_prompt_is_one_line_and_the_next_is_drawn(

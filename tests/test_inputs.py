@@ -57,6 +57,23 @@ def test_another_version_of_a_steps_code_redoes_it_and_what_follows(
   assert {name for name in after if after[name] != before[name]} == redone
 
 
+@pytest.mark.parametrize(
+  ('mode', 'field', 'value'),
+  [
+    *(('run', 'stage_1.max_skipped', 9), ('run', 'sample.batch', 1)),
+    ('export', 'sample.images_per_prompt', 9),
+  ],
+)
+def test_what_changes_no_result_redoes_nothing(tmp_path, mode, field, value):
+  config = config_of_a_test.get_config()
+  prints = lambda name: disk.fingerprint(
+    inputs.of_mode(job.start(config, workdir.Workdir(tmp_path / name)), mode)
+  )
+  before = prints('before')
+  config.update_from_flattened_dict({field: value})
+  assert prints('after') == before
+
+
 # --- Captions ----------------------------------------------------------------
 
 

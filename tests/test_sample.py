@@ -73,6 +73,12 @@ def test_large_pictures_are_drawn_half_a_batch_at_a_time(
   assert of('stage_2', sharding.abstract_mesh(1)) == batch
 
 
+def test_names_of_files_are_not_too_long_in_any_script(tmp_path):
+  [name] = sample.file_names(['𝓪' * 70], 1)
+  assert set(name[5:-4]) == {'𝓪'}
+  (tmp_path / f'{name}.partial').touch()
+
+
 def test_files_are_named_by_number_and_prompt():
   assert sample.file_names(['a zk dog, at 10°', '../x' * 99], 2) == [
     '0000_a_zk_dog_at_10.png',

@@ -64,6 +64,13 @@ def test_an_identifier_that_no_prompt_keeps_is_mentioned(tiny, caplog):
   assert loaded.identifier.text.isascii() and caplog.text == ''
 
 
+def test_a_class_noun_of_which_nothing_is_read_is_refused(tiny):
+  config = test_config.get_config()
+  config.subject.class_noun = '狗'
+  with pytest.raises(errors.UserError, match="'狗' the encoder reads nothing"):
+    subject.load(config, tiny.tokenizer, (16,))
+
+
 @pytest.fixture
 def captioned(tmp_path, tiny):
   """captioned(caption, option=value, …) → the loaded subject's captions."""

@@ -60,6 +60,7 @@ def run(
   is_due = lambda done: done % checkpoint_every == 0 or is_late(done)
   is_sampled = lambda done: sample and sample_every and done % sample_every == 0
   with (
+    checkpoints.settled(),
     MetricsLog(log_path, name, start, max_skipped, track) as log,
     stop.deferred() as asked,
     bars.bar(name, steps, 'step', start) as bar,

@@ -126,6 +126,7 @@ def test_names_that_lead_out_of_the_copy_are_passed_over(photos, bucket):
     ('memory://bucket/nowhere', "no files at 'memory://bucket/nowhere'"),
     ('nosuch://bucket/rex', "cannot read 'nosuch://bucket/rex': Protocol"),
     ('gs://bucket/rex', r"pip install '\.\[gcs\]'"),
+    ('gs://', "'gs://' names no bucket"),
   ],
 )
 def test_what_cannot_be_had_is_one_line(photos, monkeypatch, url, message):

@@ -1,5 +1,6 @@
 """Truths of the loop: when it saves, and how it lets itself be stopped."""
 
+import contextlib
 import os
 import signal
 import time
@@ -28,6 +29,8 @@ class Checkpoints:
 
   def wait(self):
     self.on_disk = list(self.steps)
+
+  settled = contextlib.nullcontext
 
 
 def run(
