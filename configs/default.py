@@ -46,7 +46,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.hosts = _hosts()
   config.plan = _plan()
   config.serve = _serve()
-  return variants.apply(config, variant, {})
+  # So that a field that is mistyped in a config file is an error.
+  return variants.apply(config.lock(), variant, {})
 
 
 def _cascade() -> ml_collections.ConfigDict:

@@ -263,7 +263,17 @@ def _load(path: pathlib.Path, variant: list[str]):
     raise errors.UserError(
       f"config file '{path}' has no variants; leave ':{variant[0]}' out"
     )
-  return module.get_config(*variant)
+  try:
+    return module.get_config(*variant)
+  except (AttributeError, KeyError) as error:  # as a locked config has it
+    if not (unknown := re.search(r'Key "(.*?)" does not exist', str(error))):
+      raise
+    near = re.search(r'Did you mean "(.*?)"', str(error))
+    raise errors.UserError(
+      f"config file '{path}' sets '{unknown[1]}', which is no config field"
+      f'{f"; did you mean {near[1]}?" if near else ""} (configs/default.py '
+      'lists all fields)'
+    ) from error
 
 
 def _configs(path: pathlib.Path) -> pathlib.Path:

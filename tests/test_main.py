@@ -254,6 +254,19 @@ def test_a_config_without_variants_says_so(tmp_path):
     main.parse(['dbflax', '--config=mine.py:fast'])
 
 
+def test_a_mistyped_field_in_a_config_file_is_named(tmp_path):
+  (tmp_path / 'mine.py').write_text(
+    'from configs import default\n'
+    'def get_config():\n'
+    '  config = default.get_config()\n'
+    '  config.stage_1.step = 5\n'
+    '  return config\n'
+  )
+  message = "mine.py' sets 'step', which is no config field; did you mean steps"
+  with pytest.raises(errors.UserError, match=message):
+    main.parse(['dbflax', f'--config={tmp_path}/mine.py'])
+
+
 @pytest.mark.parametrize(
   ('field', 'already', 'expected'),
   [('', None, None), ('xla', None, 'xla'), ('xla', 'mine', 'mine')],
