@@ -127,12 +127,12 @@ def sample(config, work: workdir_lib.Workdir) -> None:
 
 
 def draw(config, work: workdir_lib.Workdir) -> None:
-  """Draws each prompt of the standard input at once; trains first if need be.
+  """Draws each prompt of the standard input at once; trains what never was.
 
   Weights are read and samplers compiled for the first one, and then kept. The
   pictures of drawing n are those of the seed `config.seed` + n.
   """
-  job = _trained(config, work)
+  job = _trained(config, work, anew=False)
   tuned = _tuned(job)
   load = functools.cache(lambda name: job.load_params(name, tuned[name]))
 
@@ -161,8 +161,8 @@ def evaluate(config, work: workdir_lib.Workdir) -> None:
 
 
 def export(config, work: workdir_lib.Workdir) -> None:
-  """Writes what was trained for diffusers; trains first if need be."""
-  _export(_trained(config, work))
+  """Writes what was trained for diffusers; trains what never was."""
+  _export(_trained(config, work, anew=False))
   print(f'Export: {work.export}')
 
 
@@ -221,9 +221,11 @@ def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
     print(f'{name:12s} {"new" if state == workdir_lib.NEW else state}')
 
 
-def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
+def _start(config, work: workdir_lib.Workdir, anew: bool = True) -> job_lib.Job:
   """The job, with its photos, identifier and embeddings written down."""
   job = job_lib.start(config, work)
+  if not anew:
+    _check_kept(job)
   job.claim()
   _write_photos(job)
   _write_identifier(job)
@@ -233,10 +235,28 @@ def _start(config, work: workdir_lib.Workdir) -> job_lib.Job:
   return job
 
 
-def _trained(config, work: workdir_lib.Workdir) -> job_lib.Job:
-  """The job, with its class images drawn and all trained that is trained."""
+def _check_kept(job: job_lib.Job) -> None:
+  """Raises UserError if what is trained would be trained anew."""
+  made_by = disk.read_json(job.work.root / 'config.json') or {}
+  for name in methods.trained(job.config):
+    state = job.work.state(name, inputs.train(job, name))
+    if job.work.is_done(name) and state != workdir_lib.DONE:
+      raise errors.UserError(
+        f'{name} would be {state}, and its weights lost: give the options that '
+        f'it was trained with ({made_by.get("command", "config.json")}), or '
+        'train anew with --mode=train'
+      )
+
+
+def _trained(
+  config, work: workdir_lib.Workdir, anew: bool = True
+) -> job_lib.Job:
+  """The job, with its class images drawn and all trained that is trained.
+
+  `anew`: what was trained of other inputs, too; else that is a UserError.
+  """
   tracking.check(config.log.wandb)
-  job = _start(config, work)
+  job = _start(config, work, anew)
   with ahead.compiling(job) as busy:
     _draw_prior(busy)
     _learn(busy)

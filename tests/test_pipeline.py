@@ -390,6 +390,20 @@ def test_prompts_are_drawn_as_they_are_typed(finished, monkeypatch, capsys):
   assert before == {p: p.read_bytes() for p in before}
 
 
+@pytest.mark.parametrize('mode', ['draw', 'export'])
+def test_what_is_trained_is_not_trained_anew_just_to_use_it(
+  finished, mode, capsys
+):
+  kept = finished / 'stage_1/unet/diffusion_pytorch_model.safetensors'
+  before = kept.read_bytes()
+  assert call(mode, finished, 'stage_1.steps=3') == 2
+  error = capsys.readouterr().err.strip()
+  assert len(error.splitlines()) == 1
+  assert 'stage_1 would be redone, settings changed' in error
+  assert f'--workdir={finished}' in error and '--mode=train' in error
+  assert kept.read_bytes() == before
+
+
 @pytest.mark.parametrize(
   ('option', 'words'),
   [

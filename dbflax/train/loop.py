@@ -46,10 +46,9 @@ def run(
 
   Others come every `checkpoint_every` steps, every `checkpoint_minutes` (0 is
   never), and where somebody asks to stop. A resumed run draws the sample of its
-  first state again: it may have been killed in between. A step whose loss or
-  gradient is not finite leaves the parameters as they were (`step`); so many as
-  `max_skipped` may be. The bar has the speed in `images`, those of a step (0:
-  not). `track(step, **metrics)` gets what the log gets.
+  first state again: it may have been killed in between. `max_skipped` steps may
+  have a loss or gradient that is not finite, and leave the parameters as they
+  were. `images` of a step give the bar's speed; `track` gets what the log gets.
 
   Raises:
     UserError: on one more, with the parts of its loss.
