@@ -111,11 +111,14 @@ class Checkpoints:
 
   @contextlib.contextmanager
   def settled(self) -> Iterator[None]:
-    """A UserError inside goes on when what was being saved is whole."""
+    """An error inside goes on when what was being saved is whole."""
     try:
       yield
-    except errors.UserError:
-      self.wait()
+    except Exception as error:
+      # Another than a UserError may be of one host alone: others do not wait.
+      if isinstance(error, errors.UserError) or hosts.count() == 1:
+        with contextlib.suppress(Exception):
+          self.wait()
       raise
 
   def close(self) -> None:
@@ -151,7 +154,13 @@ class Checkpoints:
         disk.write_json(path / disk.MANIFEST, record)
 
   def _remove_damaged(self) -> None:
-    """Removes checkpoints from the newest to the first that is whole."""
+    """Removes checkpoints from the newest to the first that is whole.
+
+    And what a process that was killed had of one: nobody writes it on, and the
+    stage that is done in the end would keep it.
+    """
+    for path in self._folder.glob(f'*{disk.TEMPORARY}*'):
+      shutil.rmtree(path)
     for path in reversed(self._steps()):
       reason = disk.damage(path)
       if not reason:

@@ -25,6 +25,8 @@ MANIFEST = 'manifest.json'
 STARTED = 'started.json'
 # Endings of files that a killed process may leave half-written.
 PARTIAL = '.partial'
+# Part of the name of a checkpoint that Orbax has not finished.
+TEMPORARY = '.orbax-checkpoint-tmp'
 
 
 def fingerprint(obj) -> str:

@@ -34,7 +34,7 @@ _HERE_ALONE = (_INDEX, 'run.lock')
 _MADE = ''  # all but the first and the last
 _ORDER = (disk.STARTED, _MADE, disk.MANIFEST)
 # Parts of paths of what is being written; Orbax has an ending of its own.
-_UNFINISHED = (disk.PARTIAL, '.orbax-checkpoint-tmp')
+_UNFINISHED = (disk.PARTIAL, disk.TEMPORARY)
 _EVERY = 30.0  # seconds between two looks
 # Whose mark has not changed for so long is gone.
 _PATIENCE = 3 * _EVERY

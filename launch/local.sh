@@ -17,8 +17,8 @@
 #   --python=PYTHON  3.11 or newer; default: python3. 'uv' fetches Python 3.12
 #                    by https://docs.astral.sh/uv, and uv too if it is missing
 #   --retries=N      run again, at most N times, what ended with another code
-#                    than 0, 2 (bad input) or 130 (Ctrl-C); default: 0. A run
-#                    goes on from its last checkpoint
+#                    than 0, 2 (bad input), 130 or 143 (asked to stop);
+#                    default: 0. A run goes on from its last checkpoint
 #   --pause=SECONDS  before each of them; default: 10
 #   --dry_run        print the commands, run none
 #   --help           print this

@@ -47,13 +47,23 @@ def _save(folder, *steps, fingerprint='a' * 64, **options):
   saved.close()
 
 
-def test_what_is_being_saved_is_whole_when_an_error_goes_on(tmp_path):
+@pytest.mark.parametrize('error', [errors.UserError('…'), PermissionError()])
+def test_what_is_being_saved_is_whole_when_an_error_goes_on(tmp_path, error):
   saved = checkpoints_lib.Checkpoints(tmp_path, 'a' * 64)
-  with pytest.raises(errors.UserError), saved.settled():
+  with pytest.raises(type(error)), saved.settled():
     saved.save(3, _state(3))
-    raise errors.UserError('the loss is not finite')
+    raise error
   assert (tmp_path / '3' / disk.MANIFEST).is_file()
   saved.close()
+
+
+def test_what_a_killed_process_half_saved_is_removed(tmp_path):
+  _save(tmp_path, 3)
+  half = tmp_path / '5.orbax-checkpoint-tmp' / 'state'
+  half.mkdir(parents=True)
+  (half / 'array').touch()
+  _save(tmp_path, 7, keep=2)
+  assert {path.name for path in tmp_path.iterdir()} == {'3', '7'}
 
 
 def _restore(folder, state, fingerprint='a' * 64):

@@ -55,8 +55,7 @@ def run(
     Stopped: asked to by a signal, with a checkpoint of the step that was done.
   """
   start = _start(name, state, steps)
-  is_late = _timer(checkpoint_minutes)
-  is_due = lambda done: done % checkpoint_every == 0 or is_late(done)
+  is_due = _timer(checkpoint_every, checkpoint_minutes)
   is_sampled = lambda done: sample and sample_every and done % sample_every == 0
   with (
     checkpoints.settled(),
@@ -81,8 +80,8 @@ def run(
       if is_sampled(done):
         with bars.paused(bar):
           sample(state, done)
+    checkpoints.wait()
     if asked.settle():
-      checkpoints.wait()
       hosts.wait('the last checkpoint is whole')
       asked.obey()
   return state
@@ -108,23 +107,24 @@ def _speed(bar: tqdm.tqdm, images: int) -> str:
   return f'{rate * images:.3g} images/s ' if rate and images else ''
 
 
-def _timer(minutes: float) -> Callable[[int], bool]:
-  """done → whether so many minutes are over since this was last true.
+def _timer(steps: int, minutes: float) -> Callable[[int], bool]:
+  """done → whether it is time: every so many steps, and whenever so many
+  minutes (0 is never) have passed since it last was.
 
-  0 is never. Several hosts wait for each other to agree, so they do it rarely.
+  Several hosts wait for each other to agree on minutes, so they do it rarely.
   """
   last = time.monotonic()  # It does not jump when clocks are set.
 
-  def is_over(done: int) -> bool:
+  def is_time(done: int) -> bool:
     nonlocal last
-    if not minutes or (hosts.count() > 1 and done % _AGREE_EVERY):
-      return False
-    now = time.monotonic()
-    over = hosts.from_first(lambda: now - last > 60 * minutes)
-    last = now if over else last
-    return over
+    now, due = time.monotonic(), done % steps == 0
+    agrees = hosts.count() == 1 or done % _AGREE_EVERY == 0
+    if minutes and agrees and not due:
+      due = hosts.from_first(lambda: now - last > 60 * minutes)
+    last = now if due else last
+    return due
 
-  return is_over
+  return is_time
 
 
 class MetricsLog:
@@ -147,10 +147,10 @@ class MetricsLog:
     # All hosts have the same metrics; one writes them down.
     writes, lines = hosts.is_first(), []
     if writes:
-      path.parent.mkdir(parents=True, exist_ok=True)
       # A resumed run forgets what the killed one logged past its checkpoint.
       lines = [line for line in disk.read_log(path) if line['step'] < start]
-      path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+      kept = ''.join(json.dumps(line) + '\n' for line in lines)
+      disk.atomic_write(path, kept.encode())
     self._left = max_skipped - hosts.from_first(
       lambda: sum(not _is_finite(line) for line in lines)
     )

@@ -58,7 +58,7 @@ def fetch(
       f'{source!r} is no directory here, and as a repository of the Hugging '
       f'Face hub it cannot be had ({type(e).__name__}); check the name, the '
       'revision, the network and, for DeepFloyd IF, `hf auth login` '
-      '(docs/cascades.md). Without the hub, give a folder.'
+      '(README.md). Without the hub, give a folder.'
     ) from e
   return pathlib.Path(folder)
 

@@ -81,6 +81,8 @@ def test_it_saves_every_so_many_minutes(tmp_path, monkeypatch):
   saved = run(tmp_path, 7, pass_by, checkpoint_minutes=2.5)
   assert saved.steps == [3, 6, 7]
   assert run(tmp_path, 7, pass_by, checkpoint_minutes=0).steps == [7]
+  both = {'checkpoint_minutes': 2.5, 'checkpoint_every': 2}
+  assert run(tmp_path, 7, pass_by, **both).steps == [2, 4, 6, 7]
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -111,6 +113,18 @@ def test_asked_while_the_last_step_is_saved_it_stops_too(tmp_path, monkeypatch):
     os.kill(os.getpid(), signal.SIGTERM)
 
   monkeypatch.setattr(Checkpoints, 'save', save)
+  saved = run(tmp_path, 7)
+  assert saved.on_disk == [7] and saved.stopped.number == signal.SIGTERM
+
+
+def test_asked_while_the_last_checkpoint_is_awaited_it_is_whole(
+  tmp_path, monkeypatch
+):
+  def wait(saved):
+    os.kill(os.getpid(), signal.SIGTERM)
+    saved.on_disk = list(saved.steps)
+
+  monkeypatch.setattr(Checkpoints, 'wait', wait)
   saved = run(tmp_path, 7)
   assert saved.on_disk == [7] and saved.stopped.number == signal.SIGTERM
 
