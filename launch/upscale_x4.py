@@ -25,8 +25,12 @@ def samples(workdir: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
   index = workdir / 'samples/samples.json'
   if not index.is_file():
     raise SystemExit(f'{index} is missing; draw samples first: --mode=sample.')
-  noun = json.loads((workdir / 'identifier/identifier.json').read_text())
-  fill = {name: noun['class_noun'] for name in ('subject', 'class_noun')}
+  told = json.loads((workdir / 'identifier/identifier.json').read_text())
+  fill = {}
+  for number, one in enumerate([told, *told.get('others', ())], 1):
+    end = '' if number == 1 else f'_{number}'
+    names = (f'subject{end}', f'class_noun{end}')
+    fill |= dict.fromkeys(names, one['class_noun'])
   return [
     (
       entry['template'].format(**fill),

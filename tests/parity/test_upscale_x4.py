@@ -125,6 +125,15 @@ def test_the_upscaler_is_told_the_class_and_the_highest_stage(script, run):
   ]
 
 
+def test_each_of_several_subjects_is_its_class(script, run):
+  identifier = {'class_noun': 'dog', 'others': [{'class_noun': 'teapot'}]}
+  (run / 'identifier/identifier.json').write_text(json.dumps(identifier))
+  index = json.loads((run / 'samples/samples.json').read_text())
+  index[0]['template'] = 'a {subject} and a {class_noun_2} by a {subject_2}'
+  (run / 'samples/samples.json').write_text(json.dumps(index))
+  assert script.samples(run)[0][0] == 'a dog and a teapot by a teapot'
+
+
 def test_a_run_without_samples_is_named(script, tmp_path):
   with pytest.raises(SystemExit, match='samples.json is missing'):
     script.samples(tmp_path)
