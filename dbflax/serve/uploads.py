@@ -49,7 +49,8 @@ def add(
       f'{len(kept) + len(files)} photos are more than the {limits.count} '
       'allowed; 3-5 are enough. Remove some, or raise --config.serve.max_photos'
     )
-  number = int(kept[-1].stem) + 1 if kept else 0
+  numbers = [int(path.stem) for path in kept if path.stem.isdecimal()]
+  number = max(numbers, default=-1) + 1
   refused = []
   for path, name in files:
     try:

@@ -60,6 +60,13 @@ def test_what_is_no_photo_does_not_count(tmp_path, name):
   assert not list(folder.iterdir())
 
 
+def test_photos_may_lie_there_under_other_names(tmp_path):
+  file = png(tmp_path / 'dog.png')
+  uploads.add(tmp_path, [(file, 'a.png'), (file, 'b.png')], LIMITS)
+  names = [f.name for f in uploads.photos(tmp_path)]
+  assert names == ['000.png', '001.png', 'dog.png']
+
+
 def test_a_name_leads_nowhere(tmp_path):
   path = png(tmp_path / 'a.png')
   uploads.add(tmp_path / 'kept', [(path, '../../../evil.png')], LIMITS)
