@@ -64,15 +64,17 @@ def build(
   if moments_dtype != 'float32' and kind != 'adamw':
     raise ValueError(f'moments_dtype={moments_dtype!r} is not for {kind!r}')
   rate = _schedule(learning_rate, steps, warmup, decay)
+  clip = _clip(clip_norm) if clip_norm else optax.identity()
   if kind == 'muon':
     update = _keeping(_muon(rate, weight_decay, b2))
   elif kind == 'adafactor':
     update = _decay_and_scale(_keeping(_adafactor()), weight_decay, rate)
   else:
-    wide = moments_dtype == 'float32'
-    adam = _adam(b2) if wide else _keeping(_bfloat16_adam(b2))
+    adam = _keeping(_bfloat16_adam(b2))
+    if moments_dtype == 'float32':
+      adam, clip = _adam(b2, clip_norm), optax.identity()
     update = _decay_and_scale(adam, weight_decay, rate)
-  update = optax.chain(_clip(clip_norm), update) if clip_norm else update
+  update = optax.chain(clip, update)
   # Adafactor bounds the update of each array by itself.
   return update if kind == 'adafactor' else _joined(update)
 
@@ -91,10 +93,15 @@ def _clip(largest: float) -> optax.GradientTransformation:
 
   def update(grads, state, params=None):
     del params
-    factor = jnp.minimum(largest / norm(grads), 1.0)
+    factor = _factor(grads, largest)
     return jax.tree.map(lambda g: factor * g, grads), state
 
   return optax.GradientTransformation(optax.init_empty_state, update)
+
+
+def _factor(grads, largest: float) -> float | jax.Array:
+  """What makes the norm at most `largest`; 0 leaves it as it is."""
+  return jnp.minimum(largest / norm(grads), 1.0) if largest else 1.0
 
 
 def _decay_and_scale(direction, weight_decay, rate):
@@ -194,23 +201,33 @@ def _adafactor() -> optax.GradientTransformation:
 _FACTORED_FROM = 32
 
 
-def _adam(b2: float) -> optax.GradientTransformationExtraArgs:
-  """`_keeping(optax.scale_by_adam)`, whose updates are of what is kept.
+def _adam(b2: float, clip_norm: float) -> optax.GradientTransformationExtraArgs:
+  """`optax.scale_by_adam` of clipped gradients, without copies on a CPU.
 
-  If all is computed first, XLA's CPU backend makes the updates of the old
-  moments, and so has to copy these before it writes the new ones over them.
+  Clipped first, they would be kept by XLA's CPU backend, an array as large as
+  the parameters, for both moments; so each moment scales them by itself. And
+  updates are of the moments that are kept (`keep`): of new ones it would make
+  them of the old, which it would have to copy before it writes over them.
   """
-  adam = optax.scale_by_adam(b1=_B1, b2=b2)
 
   def update(grads, state, params=None, *, keep=_renew, **_):
-    _, new = adam.update(grads, state, params)
+    factor = _factor(grads, clip_norm)
+    first = (1 - _B1) * factor
+    to_mu = lambda m, g: _B1 * m + first * g
+    to_nu = lambda v, g: b2 * v + (1 - b2) * jnp.square(factor * g)
+    new = state._replace(
+      count=optax.safe_increment(state.count),
+      mu=jax.tree.map(to_mu, state.mu, grads),
+      nu=jax.tree.map(to_nu, state.nu, grads),
+    )
     kept = jax.tree.map(keep, new, state)
     mean = optax.tree.bias_correction(kept.mu, _B1, new.count)
     square = optax.tree.bias_correction(kept.nu, b2, new.count)
     direction = lambda m, s: m / (jnp.sqrt(s) + _EPSILON)
     return jax.tree.map(direction, mean, square), kept
 
-  return optax.GradientTransformationExtraArgs(adam.init, update)
+  init = optax.scale_by_adam(b1=_B1, b2=b2).init
+  return optax.GradientTransformationExtraArgs(init, update)
 
 
 # Those of Adam's paper, and of optax and torch.

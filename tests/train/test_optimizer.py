@@ -1,13 +1,15 @@
 """Truths of the optimizer."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from dbflax.train import optimizer, step
-from dbflax.train import state as state_lib
+from dbflax.train import optimizer
 
 
 def _rates(steps=10, **options):
@@ -73,23 +75,33 @@ def test_adamw_is_optax_s(clip_norm):
       updates, states[number] = tx.update(grads, states[number], params)
       found.append(updates)
     for name in params:
-      np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-5)
+      # Of updates of 0.1; where a moment nearly cancels, last bits are left.
+      np.testing.assert_allclose(found[0][name], found[1][name], 1e-5, 1e-8)
+
+
+IN_PLACE = """
+from dbflax import xla_flags
+xla_flags.set_defaults()  # as `dbflax.main` has them
+import jax, jax.numpy as jnp
+from dbflax.train import optimizer, state as state_lib, step
+tx = optimizer.build(learning_rate=0.1)
+params = {name: jnp.ones((64, 64)) for name in 'abcdefgh'}
+state = state_lib.create(params, tx, ema=False)
+apply = lambda state, grads: step.apply_gradients(state, grads, tx, 0.0)
+apply = jax.jit(apply, donate_argnums=0).lower(state, params).compile()
+print(apply.memory_analysis().temp_size_in_bytes / params['a'].nbytes)
+"""
 
 
 @pytest.mark.skipif(
   jax.default_backend() != 'cpu', reason="it is about XLA's CPU backend"
 )
 def test_a_cpu_updates_in_place():
-  """No copies of parameters or moments are made."""
-  tx = optimizer.build(learning_rate=0.1)
-  params = {name: jnp.ones((64, 64)) for name in 'abcdefgh'}
-  state = state_lib.create(params, tx, ema=False)
-  apply = jax.jit(
-    lambda state, grads: step.apply_gradients(state, grads, tx, 0.0),
-    donate_argnums=0,
+  """No copies of parameters, moments or clipped gradients are made."""
+  made = subprocess.run(
+    [sys.executable, '-c', IN_PLACE], capture_output=True, text=True, check=True
   )
-  found = apply.lower(state, params).compile().memory_analysis()
-  assert found.temp_size_in_bytes < params['a'].nbytes
+  assert float(made.stdout) < 1
 
 
 def test_weight_decay_pulls_towards_zero():
