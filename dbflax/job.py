@@ -183,8 +183,11 @@ class Job:
     record = {**self.config.to_dict(), 'command': self.work.command}
     return json.loads(json.dumps(record))
 
-  def claim(self) -> None:
+  def claim(self, anew: bool = True) -> None:
     """Takes the workdir, and writes down whose it is.
+
+    Args:
+      anew: also where that is written already, for what was made there.
 
     Raises:
       UserError: somebody else has it, or the hosts are not of one mind.
@@ -192,7 +195,9 @@ class Job:
 
     def write():
       self.work.claim()
-      disk.write_json(self.work.root / 'config.json', self.record())
+      path = self.work.root / 'config.json'
+      if anew or not path.exists():
+        disk.write_json(path, self.record())
 
     hosts.from_first(write)
     if hosts.count() > 1:

@@ -226,7 +226,7 @@ def _start(config, work: workdir_lib.Workdir, anew: bool = True) -> job_lib.Job:
   job = job_lib.start(config, work)
   if not anew:
     _check_kept(job)
-  job.claim()
+  job.claim(anew)
   _write_photos(job)
   _write_identifier(job)
   if config.method != methods.INVERSION:  # There a word is yet to be learned.

@@ -390,6 +390,13 @@ def test_prompts_are_drawn_as_they_are_typed(finished, monkeypatch, capsys):
   assert before == {p: p.read_bytes() for p in before}
 
 
+def test_what_a_prompt_was_drawn_with_is_not_the_runs(finished, monkeypatch):
+  monkeypatch.setattr('sys.stdin', io.StringIO(''))
+  before = (finished / 'config.json').read_bytes()
+  assert call('draw', finished, 'sample.stage_1.guidance_scale=7.0') == 0
+  assert (finished / 'config.json').read_bytes() == before
+
+
 @pytest.mark.parametrize('mode', ['draw', 'export'])
 def test_what_is_trained_is_not_trained_anew_just_to_use_it(
   finished, mode, capsys
