@@ -1,5 +1,6 @@
 """Losses for Weights & Biases: what is sent, and in which run."""
 
+import contextlib
 import importlib.machinery
 import json
 import pathlib
@@ -76,6 +77,7 @@ def test_nothing_is_begun_unless_wanted_and_trained(runs, tmp_path):
 def test_what_is_sent_is_what_is_logged(runs, tmp_path):
   class Checkpoints:
     save = poll = wait = lambda *_: None
+    settled = contextlib.nullcontext
 
   def update(state, number):
     new = state_lib.State(state.step + 1, {}, (), None)
