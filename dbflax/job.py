@@ -187,7 +187,7 @@ class Job:
     """Takes the workdir, and writes down whose it is.
 
     Args:
-      anew: also where that is written already, for what was made there.
+      anew: also where that is written already, of all that is trained there.
 
     Raises:
       UserError: somebody else has it, or the hosts are not of one mind.
@@ -196,12 +196,16 @@ class Job:
     def write():
       self.work.claim()
       path = self.work.root / 'config.json'
-      if anew or not path.exists():
+      if anew or not (path.exists() and self._is_trained()):
         disk.write_json(path, self.record())
 
     hosts.from_first(write)
     if hosts.count() > 1:
       _check_agreement(self)
+
+  def _is_trained(self) -> bool:
+    """Whether every step that trains has been done, by whichever options."""
+    return all(map(self.work.is_done, methods.trained(self.config)))
 
   def step(
     self, name: str, inputs: dict, build, *, together: bool = True

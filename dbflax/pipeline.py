@@ -224,9 +224,9 @@ def dry_run(config, work: workdir_lib.Workdir, mode: str) -> None:
 def _start(config, work: workdir_lib.Workdir, anew: bool = True) -> job_lib.Job:
   """The job, with its photos, identifier and embeddings written down."""
   job = job_lib.start(config, work)
-  if not anew:
-    _check_kept(job)
   job.claim(anew)
+  if not anew:  # now that what lies in a bucket is here
+    _check_kept(job)
   _write_photos(job)
   _write_identifier(job)
   if config.method != methods.INVERSION:  # There a word is yet to be learned.

@@ -74,6 +74,15 @@ def test_what_changes_no_result_redoes_nothing(tmp_path, mode, field, value):
   assert prints('after') == before
 
 
+def test_settings_are_written_anew_while_something_is_to_be_trained(tmp_path):
+  config, work = config_of_a_test.get_config(), workdir.Workdir(tmp_path)
+  job.start(config, work).claim()
+  config.stage_1.steps = 7
+  job.start(config, work).claim(anew=False)
+  written = disk.read_json(tmp_path / 'config.json')
+  assert written['stage_1']['steps'] == 7
+
+
 # --- Captions ----------------------------------------------------------------
 
 
