@@ -40,6 +40,11 @@ def fingerprint(obj) -> str:
   return hashlib.sha256(text.encode()).hexdigest()
 
 
+def fingerprints(values: Mapping) -> dict[str, str]:
+  """The fingerprint of each of them."""
+  return {key: fingerprint(value) for key, value in values.items()}
+
+
 def _canonical(obj):
   """`obj` as plain JSON data."""
   if isinstance(obj, pathlib.Path):

@@ -1,8 +1,9 @@
 """All that the result of each step depends on, and nothing else.
 
 A step is done again if, and only if, one of these changes. They are known
-before anything is made: what an earlier step makes stands here as that step's
-own inputs, so that `--dry_run` can tell what would be redone.
+before anything is made: what an earlier step makes stands here as fingerprints
+of that step's own inputs, as 'step/'. So `--dry_run` can tell what would be
+redone, and `Workdir.outdated` what was left behind.
 """
 
 import itertools
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dbflax import disk, methods
 from dbflax import job as job_lib
-from dbflax import methods
 from dbflax import subject as subject_lib
 
 Inputs = dict[str, object]
@@ -98,9 +99,9 @@ def prior(job: job_lib.Job, name: str = 'prior') -> Inputs:
   }
 
 
-def _priors(job: job_lib.Job) -> Inputs | list[Inputs]:
-  first, *others = [prior(job, name) for name in job.class_prompts]
-  return [first, *others] if others else first
+def _priors(job: job_lib.Job) -> Inputs:
+  """Each step that draws class images."""
+  return {f'{n}/': disk.fingerprints(prior(job, n)) for n in job.class_prompts}
 
 
 def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -164,9 +165,9 @@ def _finetuning(job: job_lib.Job, name: str) -> Inputs:
     'hyper': {k: v for k, v in hyper.items() if k not in _NO_RESULT},
     'seed': config.seed,
     'weights': job.weights(name),
-    'prior': _priors(job) if with_prior else None,
     'prior_weight': config.prior.weight if with_prior else 0.0,
     'code': _CODE['train'],
+    **(_priors(job) if with_prior else {}),
     **_text(job),
   }
 
@@ -178,9 +179,11 @@ def learns_prior(job: job_lib.Job, name: str) -> bool:
 
 def _weights(job: job_lib.Job) -> Inputs:
   """The weights that all stages are sampled with."""
-  steps = methods.trained(job.config)
-  pretrained = {name: job.weights(name) for name in job.model.stages}
-  return pretrained | {name: train(job, name) for name in steps}
+  tuned = methods.trained(job.config)
+  return {
+    **{n: job.weights(n) for n in job.model.stages if n not in tuned},
+    **{f'{name}/': disk.fingerprints(train(job, name)) for name in tuned},
+  }
 
 
 def samples(job: job_lib.Job) -> Inputs:
@@ -188,23 +191,23 @@ def samples(job: job_lib.Job) -> Inputs:
   sample = config.sample.to_dict()
   del sample['batch']  # how many at once is no matter
   return {
-    'weights': _weights(job),
     'prompts': job.prompts(),
     'sample': sample,
     'dtype': {name: config[name].dtype for name in job.model.stages},
     'seed': config.seed,
     'code': _CODE['samples'],
+    **_weights(job),
     **_text(job),
   }
 
 
 def export(job: job_lib.Job) -> Inputs:
   return {
-    'weights': _weights(job),
     'text_encoder': job.weights('text_encoder'),
     'options': job.config.export.to_dict(),
     'subject': [*job.words, job.prompts()[0]],
     'photos': job.named_photos,
     'sample': {n: job.config.sample[n].to_dict() for n in job.model.stages},
     'code': _CODE['export'],
+    **_weights(job),
   }

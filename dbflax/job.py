@@ -375,3 +375,9 @@ def check_settled(config, work: workdir_lib.Workdir) -> None:
         f"'{work.root / step}' is not finished: other files may be of what it "
         'was before; --mode=run brings it to its end'
       )
+  for step in methods.parts(config):
+    if other := work.outdated(step):
+      raise errors.UserError(
+        f"'{work.root / step}' is of another {other} than is there now; "
+        '--mode=run, with the options of the last one, makes it anew'
+      )

@@ -412,7 +412,8 @@ def _report_inputs(config, work: workdir_lib.Workdir) -> inputs.Inputs:
     for name in (*methods.parts(config), 'evaluate')
     if work.is_done(name)
   }
-  return {**made, 'config': work.root / 'config.json', 'code': inputs.REPORT}
+  config = disk.read_json(work.root / 'config.json')
+  return {**made, 'config': config, 'code': inputs.REPORT}
 
 
 def _report_state(job: job_lib.Job) -> str:

@@ -50,7 +50,17 @@ def _one_of(pattern: str, known: tuple[str, ...]) -> Rule:
   return Rule(pattern, lambda value: value in known, f'one of {known}')
 
 
+def _are(kind: type, test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+  """Of a list or tuple (not a text): are all of it `kind`, and pass?"""
+  return lambda value: (
+    not isinstance(value, str)
+    and all(isinstance(one, kind) and test(one) for one in value)
+  )
+
+
 def _is_range(value) -> bool:
+  if not _are(int, lambda one: True)(value):
+    return False
   return tuple(value) == (0, 0) or (
     len(value) == 2 and 0 <= value[0] < value[1]
   )
@@ -105,7 +115,7 @@ RULES = (
   Rule('identifier.max_chars', _at_least(1), 'at least 1'),
   Rule(
     'identifier.num_tokens',
-    lambda value: len(value) > 0 and all(1 <= count <= 3 for count in value),
+    lambda value: value and _are(int, lambda one: 1 <= one <= 3)(value),
     'a tuple of counts from 1 to 3, such as (1,)',
   ),
   Rule('identifier.compare', _at_least(0), '0 (lists ten) or a number'),
@@ -119,10 +129,7 @@ RULES = (
   Rule('inversion.num_vectors', _at_least(1), 'at least 1'),
   Rule(
     'inversion.templates',
-    lambda value: (
-      bool(value)
-      and all(isinstance(text, str) and '{subject}' in text for text in value)
-    ),
+    lambda value: value and _are(str, lambda one: '{subject}' in one)(value),
     "at least one, each with {subject}, such as ('a photo of a {subject}',)",
   ),
   Rule(
@@ -173,23 +180,23 @@ RULES = (
   Rule('*.guidance_scale', _at_least(0), 'at least 0; 1 is no guidance'),
   Rule(
     'sample.prompts',
-    lambda value: bool(value) and all(isinstance(p, str) for p in value),
+    lambda value: value and _are(str, bool)(value),
     'at least one prompt, all of them texts',
   ),
   Rule(
     'evaluate.networks',
-    lambda value: len(value) > 0 and not isinstance(value, str),
-    "at least one, such as ('toybox',)",
+    lambda value: value and _are(str, bool)(value),
+    "at least one name, such as ('toybox',)",
   ),
   Rule(
     'evaluate.pool',
-    lambda value: not isinstance(value, str),
+    _are(str, bool),
     "workdirs, such as ('runs/dog',)",
   ),
   # Of a study (configs/studies/).
   Rule(
     'seeds',
-    lambda value: len(value) > 0 and all(0 <= seed < 2**31 for seed in value),
+    lambda value: value and _are(int, lambda one: 0 <= one < 2**31)(value),
     'at least one seed, such as (0, 1, 2)',
   ),
   Rule(

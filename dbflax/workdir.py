@@ -282,7 +282,8 @@ class Workdir:
     Args:
       name: the step, which is also its folder's name.
       inputs: all that the step's result depends on, by name (see
-        `disk.fingerprint`).
+        `disk.fingerprint`); of another step its `disk.fingerprints`, as
+        'step/'.
       build: writes the step's files into the folder it is given. After an
         interruption it is called again with the same inputs and finds what
         it had written, so it can resume.
@@ -293,7 +294,7 @@ class Workdir:
       UserError: the folder is not writable, or holds files that no step made.
     """
     folder = self.root / name
-    prints = {key: disk.fingerprint(value) for key, value in inputs.items()}
+    prints = disk.fingerprints(inputs)
 
     def finish():
       if not together:
@@ -316,14 +317,24 @@ class Workdir:
         f"'{self.root / name}' is damaged: {reason}; --mode=run makes it again"
       )
 
+  def outdated(self, name: str) -> str:
+    """What is made of other inputs now than when `name` was made of it; or ''.
+
+    Of steps that are finished.
+    """
+    for key, then in _inputs(self.root / name).items():
+      now = _inputs(self.root / key) if key.endswith('/') else None
+      if now and disk.fingerprint(now) != then:
+        return key.rstrip('/')
+    return ''
+
   def state(self, name: str, inputs: Mapping[str, Any]) -> str:
     """`DONE`, or what `step` would do and why; nothing is touched.
 
     Raises:
       UserError: the folder holds files that no step made.
     """
-    prints = {key: disk.fingerprint(value) for key, value in inputs.items()}
-    return self._state(self.root / name, prints)
+    return self._state(self.root / name, disk.fingerprints(inputs))
 
   def _state(self, folder: pathlib.Path, prints: Mapping[str, str]) -> str:
     finished = disk.read_json(folder / disk.MANIFEST)
@@ -403,6 +414,11 @@ def _is_finished(folder: pathlib.Path) -> bool:
   return (folder / disk.MANIFEST).exists()
 
 
+def _inputs(folder: pathlib.Path) -> dict[str, str]:
+  """Fingerprints of what a finished step was made of."""
+  return (disk.read_json(folder / disk.MANIFEST) or {}).get('inputs', {})
+
+
 def _link(source, target) -> None:
   try:
     os.link(source, target)
@@ -418,5 +434,5 @@ def _difference(record, prints) -> str:
   changed = sorted(
     key for key in old.keys() | prints.keys() if old.get(key) != prints.get(key)
   )
-  said = ', '.join(_PLAIN.get(key, key) for key in changed)
+  said = ', '.join(_PLAIN.get(key, key.rstrip('/')) for key in changed)
   return f'{said} changed' if changed else ''

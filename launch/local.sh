@@ -12,7 +12,7 @@
 #
 # Options:
 #   --device=DEVICE  cpu, gpu or tpu; default: gpu if there is nvidia-smi, tpu if
-#                    there is /dev/accel0, else cpu
+#                    there is /dev/accel0 or /dev/vfio/0, else cpu
 #   --venv=FOLDER    the virtual environment; default: .venv in this checkout
 #   --python=PYTHON  3.11 or newer; default: python3. 'uv' fetches Python 3.12
 #                    by https://docs.astral.sh/uv, and uv too if it is missing
@@ -55,7 +55,7 @@ done
 find_device() {
   if command -v nvidia-smi >/dev/null; then
     echo gpu
-  elif [[ -e /dev/accel0 ]]; then
+  elif [[ -e /dev/accel0 || -e /dev/vfio/0 ]]; then
     echo tpu
   else
     echo cpu

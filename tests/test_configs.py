@@ -148,6 +148,26 @@ def test_values_that_cannot_be_meant_are_refused():
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+  ('path', 'value'),
+  [
+    ('identifier.num_tokens', (1.5,)),
+    ('identifier.id_range', (0.5, 9.0)),
+    ('inversion.templates', (1,)),
+    ('sample.prompts', ('',)),
+    ('evaluate.networks', (1,)),
+    ('evaluate.networks', 'toybox'),
+    ('evaluate.pool', (1,)),
+  ],
+)
+def test_what_is_in_a_tuple_is_checked_too(path, value):
+  config = load('default').unlock()
+  with config.ignore_type():
+    config.update_from_flattened_dict({path: value})
+  with pytest.raises(errors.UserError, match=f'{path}=.*: must be'):
+    validate.check(config)
+
+
 @pytest.mark.parametrize('prior', [{'weight': 0.0}, {'prompt': 'a dog'}])
 def test_a_subject_without_a_noun_is_taken(prior):
   config = load('default')

@@ -74,15 +74,6 @@ def test_what_changes_no_result_redoes_nothing(tmp_path, mode, field, value):
   assert prints('after') == before
 
 
-def test_settings_are_written_anew_while_something_is_to_be_trained(tmp_path):
-  config, work = config_of_a_test.get_config(), workdir.Workdir(tmp_path)
-  job.start(config, work).claim()
-  config.stage_1.steps = 7
-  job.start(config, work).claim(anew=False)
-  written = disk.read_json(tmp_path / 'config.json')
-  assert written['stage_1']['steps'] == 7
-
-
 # --- Captions ----------------------------------------------------------------
 
 
@@ -144,7 +135,8 @@ def test_a_caption_redoes_what_depends_on_it(captioned):
     }  # fmt: skip
 
   stages = ('stage_1', 'stage_2', 'stage_3')
-  trained = {**dict.fromkeys(stages, {'prompt'}), 'samples': {'weights'}}
+  trained = dict.fromkeys(stages, {'prompt'})
+  trained['samples'] = {f'{name}/' for name in stages}
   none, said, other = {}, {'b': 'a {subject} asleep'}, {'b': 'a wet {subject}'}
   assert redone(none, said) == {'photos': {'captions'}, **trained}
   assert redone(said, other) == {'photos': {'captions'}, **trained}

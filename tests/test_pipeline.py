@@ -4,7 +4,6 @@ import io
 import json
 import pathlib
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -132,23 +131,30 @@ def test_parts_of_two_subjects_are_not_shown_as_one(
   assert f"'{folder}/stage_1' is not finished" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+  ('mode', 'option', 'said'),
+  [
+    ('train', 'stage_3.steps=1', "samples' is of another stage_3"),
+    ('prior', 'prior.count=3', "stage_1' is of another prior"),
+  ],
+)
+def test_parts_of_two_trainings_are_not_shown_as_one(
+  finished, tmp_path, capsys, mode, option, said
+):
+  folder = tmp_path / 'test'
+  shutil.copytree(finished, folder)
+  assert call(mode, folder, option) == 0
+  for later in ('report', 'evaluate'):
+    assert call(later, folder, option) == 2
+    assert f"'{folder}/{said}" in capsys.readouterr().err
+  assert call('run', folder) == 0  # with the options that it had at first
+  assert call('report', folder) == 0
+
+
 def test_photos_are_looked_at_before_the_hub_is_asked(tmp_path, capsys):
   options = ('cascade.path=DeepFloyd/IF-I-M-v1.0', 'subject.photos=nowhere')
   assert call('run', tmp_path / 'run', *options, dry_run=True) == 2
   assert "no photo folder 'nowhere'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-  ('path', 'photos', 'warns'),
-  [('', 'rex', True), ('', 'toybox:dog', False), ('IF', 'rex', False)],
-)
-def test_own_photos_in_the_embedded_cascade_are_warned_of(
-  path, photos, warns, caplog
-):
-  config = types.SimpleNamespace(cascade=types.SimpleNamespace(path=path))
-  section = types.SimpleNamespace(section={'photos': photos})
-  job_lib._warn_of_toys(config, (section,))
-  assert ('has never seen a photo' in caplog.text) == warns
 
 
 def dry_run(folder, capsys, *options, mode='run'):
@@ -169,17 +175,17 @@ STEPS = ('photos', 'identifier', 'prior', *STAGES, 'samples', 'report')
   [
     ('stage_1.checkpoint_every=3', {'report': 'config'}),
     ('sample.prompts=("a {subject}",)', {'samples': 'prompts, sample'}),
-    ('stage_3.steps=5', {'stage_3': 'settings', 'samples': 'weights'}),
-    ('prior.weight=0.5', {'stage_1': 'prior_weight', 'samples': 'weights'}),
+    ('stage_3.steps=5', {'stage_3': 'settings', 'samples': 'stage_3'}),
+    ('prior.weight=0.5', {'stage_1': 'prior_weight', 'samples': 'stage_1'}),
     (
       'prior.steps=3',
-      {'prior': 'sampler', 'stage_1': 'prior', 'samples': 'weights'},
+      {'prior': 'sampler', 'stage_1': 'prior', 'samples': 'stage_1'},
     ),
     (
       'subject.photos=toybox:teapot',
       {
         **{'photos': 'photos', **dict.fromkeys(STAGES, 'photos')},
-        'samples': 'weights',
+        'samples': ', '.join(STAGES),
       },
     ),
   ],

@@ -194,9 +194,12 @@ class Desk:
     """What tells a run from another one that would be trained anew."""
     source = self.source()
     folder = pathlib.Path(source).expanduser()
+    # No hidden ones, as file managers leave them.
+    names = [n for n in disk.files(folder) if not n.startswith('.')]
+    photos = {name: folder / name for name in names} or source
     return {
       'the settings': self.jobs.command(changes),
-      'the photos': disk.fingerprint(folder if folder.is_dir() else source),
+      'the photos': disk.fingerprint(photos),
     }
 
   # --- What comes of it. -----------------------------------------------------

@@ -184,11 +184,12 @@ class Jobs:
     is_watched = self._is_watched()
     code = (disk.read_json(folder / 'exit.json') or {}).get('code')
     started = job.get('started', 0)
+    is_stopping = bool(job.get('is_stopping'))
     if code is None and is_watched:
-      is_stopping = bool(job.get('is_stopping'))
       return State('running', started=started, is_stopping=is_stopping)
     if code is None:
-      return State('lost', started=started)
+      # Stopped so soon that its watcher was not ready to write it down.
+      return State('stopped' if is_stopping else 'lost', started=started)
     if code == 0:
       return State('done', started=started)
     name = 'stopped' if code in _STOPPED else 'failed'

@@ -56,10 +56,7 @@ def before(config) -> str:
     record.STEP: scores.judges(config),
   }
   return disk.fingerprint(
-    {
-      step: {key: disk.fingerprint(value) for key, value in of.items()}
-      for step, of in made_of.items()
-    }
+    {step: disk.fingerprints(of) for step, of in made_of.items()}
   )
 
 

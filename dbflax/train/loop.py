@@ -35,7 +35,7 @@ def run(
   checkpoints: checkpoints_lib.Checkpoints,
   checkpoint_every: int,
   checkpoint_minutes: float = 0,
-  max_skipped: int = 0,
+  max_skipped: int | None = None,
   log_path: pathlib.Path,
   images: int = 0,
   sample_every: int = 0,
@@ -48,7 +48,8 @@ def run(
   never), and where somebody asks to stop. A resumed run draws the sample of its
   first state again: it may have been killed in between. `max_skipped` steps may
   have a loss or gradient that is not finite, and leave the parameters as they
-  were. `images` of a step give the bar's speed; `track` gets what the log gets.
+  were; None is 0, and no such field. `images` of a step give the bar's speed;
+  `track` gets what the log gets.
 
   Raises:
     UserError: on one more, with the parts of its loss.
@@ -139,7 +140,7 @@ class MetricsLog:
     path: pathlib.Path,
     name: str,
     start: int,
-    max_skipped: int = 0,
+    max_skipped: int | None = None,
     track: Callable[..., None] | None = None,
   ):
     self._name, self._pending, self._shown = name, None, ''
@@ -151,7 +152,8 @@ class MetricsLog:
       lines = [line for line in disk.read_log(path) if line['step'] < start]
       kept = ''.join(json.dumps(line) + '\n' for line in lines)
       disk.atomic_write(path, kept.encode())
-    self._left = max_skipped - hosts.from_first(
+    self._can_skip = max_skipped is not None
+    self._left = (max_skipped or 0) - hosts.from_first(
       lambda: sum(not _is_finite(line) for line in lines)
     )
     self._file = (path if writes else pathlib.Path(os.devnull)).open('a')
@@ -196,9 +198,10 @@ class MetricsLog:
     self._left -= 1
     what = f'{self._name}: the loss is not finite at step {step}'
     if self._left < 0:
+      allow = f', or allow a few with {self._name}.max_skipped'
       raise errors.UserError(
-        f'{what} ({_said(values)}); lower the learning rate, or allow a few '
-        f'with {self._name}.max_skipped. The last checkpoint stands.'
+        f'{what} ({_said(values)}); lower the learning rate'
+        f'{allow if self._can_skip else ""}. The last checkpoint stands.'
       )
     _log.warning('%s; skipped, %d more may be', what, self._left)
 

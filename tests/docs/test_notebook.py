@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from PIL import Image
 
-from dbflax import main
+from dbflax import draw, main
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -53,10 +53,13 @@ def _is_command(node):
 @pytest.mark.parametrize('config', ['dog.py', 'dog.py:if_m', 'test.py'])
 def test_its_commands_parse(notebook, monkeypatch, config):
   monkeypatch.chdir(ROOT)
-  called = []
-  namespace = {'run': lambda *words: called.append(words)}
+  called, told = [], []
+  namespace = {
+    'run': lambda *words, said: (called.append(words), told.append(said))
+  }
   exec(parameters(notebook).source, namespace)
   namespace |= {'CONFIG': f'configs/{config}', 'photos': namespace['PHOTOS']}
+  namespace['root'] = pathlib.Path(namespace['RESULTS'], namespace['NAME'])
   for cell in code(notebook):
     for node in filter(_is_command, ast.parse(cell.source).body):
       exec('import sys\n' + ast.unparse(node), namespace)
@@ -66,7 +69,9 @@ def test_its_commands_parse(notebook, monkeypatch, config):
     _, mode, workdir, _ = main.parse(words[2:])
     workdir.close()
     modes.append(mode)
-  assert modes == ['plan', 'run', 'sample', 'export']
+  assert modes == ['plan', 'run', 'draw', 'export']
+  for prompt in told[2].splitlines():
+    draw.check(prompt)
 
 
 def _images(cells):
@@ -101,7 +106,7 @@ def test_all_of_it_runs(
   assert 'JAX runs on cpu' in said
   assert "dog' now means toybox:dog" in said
   assert 'IFPipeline.from_pretrained' in said
-  first, second = _images(cells)
-  assert first.size[0] == second.size[0] > 1000
-  assert first.tobytes() != second.tobytes()
-  assert (small_checkout / 'notebook_export.zip').is_file()
+  sheet, *drawn = _images(cells)
+  assert sheet.size[0] > 1000
+  assert len({image.tobytes() for image in drawn}) == 4
+  assert (small_checkout / 'runs/notebook_export.zip').is_file()

@@ -176,6 +176,8 @@ def test_nothing_is_trained_anew_just_to_draw(
   program(DRAWS)
   desk.add_photos([photo('a.png')])
   finish(desk, wait)
+  (desk.root / 'serve/photos/.DS_Store').touch()  # Looked at by a file manager.
+  assert desk.draw('a {subject}')
   desk.add_photos([photo('b.png')])
   with pytest.raises(errors.UserError, match='the photos were changed since'):
     desk.draw('a {subject}')

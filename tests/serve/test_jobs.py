@@ -106,6 +106,13 @@ def test_stopping_lets_the_run_save(run_jobs, program, wait):
   assert run_jobs.log(jobs.RUN)[-1] == 'saved'
 
 
+def test_a_run_can_be_stopped_before_it_begins(run_jobs, program, wait):
+  program(WAITS)
+  run_jobs.start(jobs.RUN, {}, {})
+  run_jobs.stop()  # Python takes longer than this to start.
+  wait(lambda: state(run_jobs) == 'stopped')
+
+
 def test_asked_to_stop_again_a_run_still_saves(run_jobs, program, wait):
   program(TRAINS)
   run_jobs.start(jobs.RUN, {'seed': 3}, {})

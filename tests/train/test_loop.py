@@ -170,9 +170,15 @@ def test_one_bad_step_more_stops_also_after_a_restart(tmp_path):
   again = lambda allowed: run(
     tmp_path, 6, loss=nan_at(4), max_skipped=allowed, start=3
   )
-  with pytest.raises(errors.UserError, match=r'at step 4 \(loss=nan\)'):
+  advice = r'at step 4 \(loss=nan\); .*, or allow a few with .*max_skipped'
+  with pytest.raises(errors.UserError, match=advice):
     again(1)
   assert again(2).steps == [6]
+
+
+def test_what_cannot_be_allowed_is_not_advised(tmp_path):
+  with pytest.raises(errors.UserError, match=r'learning rate\. The last'):
+    run(tmp_path, 3, loss=nan_at(1))
 
 
 def test_handlers_come_back(tmp_path):
