@@ -19,8 +19,12 @@ Inputs = dict[str, object]
 
 # Raised where dbflax makes something else of the same inputs than before.
 _CODE = {
-  **{'photos': 2, 'prior': 10, 'train': 14},
-  **{'inversion': 12, 'samples': 11, 'export': 2},
+  'photos': 2,
+  'prior': 10,
+  'train': 14,
+  'inversion': 12,
+  'samples': 11,
+  'export': 2,
 }
 REPORT = 3  # the same, of the report; `pipeline` knows the rest of its inputs
 # Fields of a stage that say when to save or give up, not what comes out.

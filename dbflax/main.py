@@ -97,9 +97,9 @@ from dbflax import workdir as workdir_lib
 # that --help and bad input answer at once.
 
 MODES = (
-  *('run', 'identifier', 'prior', 'train', 'sample', 'evaluate', 'export'),
-  *('draw', 'report', 'plan', 'study', 'pretrain', 'serve'),
-)
+  'run', 'identifier', 'prior', 'train', 'sample', 'evaluate', 'export',
+  'draw', 'report', 'plan', 'study', 'pretrain', 'serve',
+)  # fmt: skip
 # Those that are made of steps. Many hosts can do them together; the others are
 # for one.
 STEPS = ('run', 'prior', 'train', 'sample', 'export')

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dbflax import errors
 from dbflax.text import prompts
 
-DREAMBOOTH, INVERSION, PROMPT_ONLY = NAMES = (
-  *('dreambooth', 'textual_inversion', 'prompt_only'),
-)
+DREAMBOOTH = 'dreambooth'
+INVERSION = 'textual_inversion'
+PROMPT_ONLY = 'prompt_only'
+NAMES = (DREAMBOOTH, INVERSION, PROMPT_ONLY)
 # The step that learns vectors, its folder, and its section of the config.
 STEP = 'inversion'
 

@@ -156,7 +156,9 @@ class Mirror:
     who = f'{before.get("process")} of {before.get("machine")}'
     _log.info(
       '%s was in use by process %s; waiting %.0f s for a sign of it',
-      *(self.url, who, _PATIENCE),
+      self.url,
+      who,
+      _PATIENCE,
     )
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:

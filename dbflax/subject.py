@@ -144,7 +144,8 @@ def _warn_of(section, photos: Sequence[subjects.Photo], size: int) -> None:
     _log.warning(
       "'%s' has %d of the 3-5 photos that the paper takes; whatever these have "
       'in common is learnt as the subject',
-      *(section['photos'], len(photos)),
+      section['photos'],
+      len(photos),
     )
   sides = [subjects.side(photo, section['crop']) for photo in photos]
   if min(sides) < size:
@@ -153,7 +154,11 @@ def _warn_of(section, photos: Sequence[subjects.Photo], size: int) -> None:
       "%d of %d photos of '%s' have fewer than %d pixels a side (the smallest "
       '%d) and are enlarged: that blur is learnt; take larger ones, or fewer '
       'cascade.stages',
-      *(small, len(photos), section['photos'], size, min(sides)),
+      small,
+      len(photos),
+      section['photos'],
+      size,
+      min(sides),
     )
 
 
@@ -201,7 +206,9 @@ def _warn_of_deletion(identifier: str, noun: str) -> None:
     _log.warning(
       'cleaning deletes %r: of %r the encoder reads %r, so the subject gets no '
       'word of its own; take identifier.kind=rare, or another identifier.seed',
-      *(identifier, said, read),
+      identifier,
+      said,
+      read,
     )
 
 

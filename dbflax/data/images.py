@@ -23,21 +23,20 @@ MAX_PIXELS = 80_000_000
 # Formats that Pillow may lack (HEIC) are listed, so that such a photo ends in
 # a message instead of being passed over in silence.
 SUFFIXES = (
-  *('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff'),
-  *('.ppm', '.avif', '.heic', '.heif'),
-)
+  '.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm',
+  '.avif', '.heic', '.heif',
+)  # fmt: skip
 # By content, whatever the file is called. Pillow knows others, some of which
 # have it start programs (EPS: Ghostscript) or open further files.
 _FORMATS = (
-  *('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM'),
-  *('AVIF', 'HEIF'),
-)
+  'JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', 'PPM', 'AVIF', 'HEIF',
+)  # fmt: skip
 CROPS = ('centre', 'pad', 'box', 'auto', 'face')
 # What Pillow's decoders raise on files that are damaged or no image.
 _DECODE_ERRORS = (
-  *(OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError),
-  *(TypeError, struct.error),
-)
+  OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError,
+  struct.error,
+)  # fmt: skip
 
 
 def is_photo(path: pathlib.Path) -> bool:

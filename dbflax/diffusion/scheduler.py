@@ -45,8 +45,11 @@ _ALLOWED = {
   'prediction_type': process.PREDICTIONS,
   # A missing variance is the smallest, which diffusers also calls its log.
   'variance_type': (
-    *(None, 'fixed_small', 'fixed_small_log'),
-    *('fixed_large', 'learned_range'),
+    None,
+    'fixed_small',
+    'fixed_small_log',
+    'fixed_large',
+    'learned_range',
   ),
   'thresholding': _BOOL,
   'clip_sample': _BOOL,

@@ -27,20 +27,21 @@ from dbflax.weights import diffusers, files, hub, names
 _STEMS = ('model', 'pytorch_model')
 # What an absent key of config.json means.
 _VIT = {
-  **{'hidden_size': 768, 'num_hidden_layers': 12, 'num_attention_heads': 12},
-  **{'intermediate_size': 3072, 'hidden_act': 'gelu', 'layer_norm_eps': 1e-12},
-  **{'image_size': 224, 'patch_size': 16, 'num_channels': 3, 'qkv_bias': True},
-}
+  'hidden_size': 768, 'num_hidden_layers': 12, 'num_attention_heads': 12,
+  'intermediate_size': 3072, 'hidden_act': 'gelu', 'layer_norm_eps': 1e-12,
+  'image_size': 224, 'patch_size': 16, 'num_channels': 3, 'qkv_bias': True,
+}  # fmt: skip
 _CLIP_VISION = {
   **{**_VIT, 'patch_size': 32},
-  **{'hidden_act': 'quick_gelu', 'layer_norm_eps': 1e-5},
+  'hidden_act': 'quick_gelu',
+  'layer_norm_eps': 1e-5,
 }
 _CLIP_TEXT = {
-  **{'hidden_size': 512, 'num_hidden_layers': 12, 'num_attention_heads': 8},
-  **{'intermediate_size': 2048, 'hidden_act': 'quick_gelu'},
-  **{'layer_norm_eps': 1e-5, 'vocab_size': 49408, 'eos_token_id': 49407},
+  'hidden_size': 512, 'num_hidden_layers': 12, 'num_attention_heads': 8,
+  'intermediate_size': 2048, 'hidden_act': 'quick_gelu',
+  'layer_norm_eps': 1e-5, 'vocab_size': 49408, 'eos_token_id': 49407,
   'max_position_embeddings': 77,
-}
+}  # fmt: skip
 # Mean and standard deviation of red, green and blue in [0, 1]: ImageNet's, and
 # those of what CLIP was trained on.
 _COLOURS = {

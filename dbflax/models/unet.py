@@ -23,10 +23,10 @@ _REQUIRED = {
 }
 # Fields without which the network has no size.
 _SIZES = (
-  *('sample_size', 'in_channels', 'out_channels', 'block_out_channels'),
-  *('layers_per_block', 'down_block_types', 'up_block_types'),
-  *('attention_head_dim', 'cross_attention_dim', 'encoder_hid_dim'),
-)
+  'sample_size', 'in_channels', 'out_channels', 'block_out_channels',
+  'layers_per_block', 'down_block_types', 'up_block_types',
+  'attention_head_dim', 'cross_attention_dim', 'encoder_hid_dim',
+)  # fmt: skip
 # Fields with one entry for each level, of this type.
 _LEVELS = {
   'block_out_channels': int,

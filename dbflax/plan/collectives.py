@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterator
 
 KINDS = (
-  *('all-gather', 'all-reduce', 'reduce-scatter', 'all-to-all'),
+  'all-gather',
+  'all-reduce',
+  'reduce-scatter',
+  'all-to-all',
   'collective-permute',
 )
 _HEAD = re.compile(r'^(ENTRY )?%?([\w.-]+) \(.*\{$')

@@ -6,9 +6,9 @@ from dbflax.plan import hardware, planner, quick
 
 _KINDS = ('weights', 'gradients', 'optimizer')
 _HEAD = (
-  *('step', 'times', 'weights', 'grads', 'optim.', 'other', 'working*'),
-  *('all', 'TFLOP', 'at least', 'likely'),
-)
+  'step', 'times', 'weights', 'grads', 'optim.', 'other', 'working*',
+  'all', 'TFLOP', 'at least', 'likely',
+)  # fmt: skip
 
 
 def render(plan: planner.Plan) -> str:

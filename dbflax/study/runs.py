@@ -100,7 +100,8 @@ def _known(
   if paths:
     _log.info(
       'study: known runs: %d; listed, but made of something else here: %d',
-      *(len(known), len(asked) - len(known)),
+      len(known),
+      len(asked) - len(known),
     )
   return known
 
@@ -217,7 +218,9 @@ def read_scores(done: Sequence[Run]) -> dict[findings.Key, dict]:
     content = disk.read_json(_scores(one))
     if content is not None:
       found[one.key] = {
-        **{'arm': one.arm, 'subject': one.subject, 'seed': one.seed},
+        'arm': one.arm,
+        'subject': one.subject,
+        'seed': one.seed,
         'made_of': elsewhere.after(one.folder),
         'figures': {
           f'{network}: {name}': value

@@ -93,12 +93,16 @@ _VIEW_WORDS = {
   'side': ('seen from the side', 'from the side'),
   'front': ('seen from the front', 'from the front'),
   'back': (
-    *('seen from the back', 'from the back'),
-    *('seen from behind', 'from behind'),
+    'seen from the back',
+    'from the back',
+    'seen from behind',
+    'from behind',
   ),
   'above': (
-    *('seen from above', 'from above'),
-    *('seen from the top', 'from the top'),
+    'seen from above',
+    'from above',
+    'seen from the top',
+    'from the top',
   ),
 }
 _FREE_VIEWS = ('side', 'front')

@@ -21,9 +21,9 @@ from dbflax import rng
 from dbflax.toybox import held_out as held_out_lib
 
 CLASSES = (
-  *('dog', 'cat', 'duck', 'teapot', 'backpack', 'car'),
-  *('bear', 'vase', 'boot', 'clock'),
-)
+  'dog', 'cat', 'duck', 'teapot', 'backpack', 'car', 'bear', 'vase', 'boot',
+  'clock',
+)  # fmt: skip
 ANIMALS = ('dog', 'cat', 'duck', 'bear')
 PLACES = (
   'on the beach',

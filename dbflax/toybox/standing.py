@@ -53,8 +53,10 @@ def _spans(rows) -> tuple[Span, Span]:
     least = lambda values: jnp.where(chosen, values, 9.0).min()
     most = lambda values: jnp.where(chosen, values, -9.0).max()
     return _span(
-      *(least(c['x'] - half_w), most(c['x'] + half_w)),
-      *(least(low), most(c['y'] + half_h)),
+      least(c['x'] - half_w),
+      most(c['x'] + half_w),
+      least(low),
+      most(c['y'] + half_h),
     )
 
   return over(solid), over(solid & (low < low.min() + 0.04))

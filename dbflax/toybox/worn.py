@@ -160,6 +160,10 @@ ACCESSORIES = (
   (bow_tie, bow_tie, bow_tie, bow_tie),
 )
 WORN_ON = (  # the anchor of each accessory
-  *('face', 'top', 'neck'),
-  *('face', 'top', 'neck'),
+  'face',
+  'top',
+  'neck',
+  'face',
+  'top',
+  'neck',
 )

@@ -152,7 +152,7 @@ def run(
     stage.name,
     state,
     update,
-    **{name: hyper[name] for name in _LOOP},
+    **loop.options_of(hyper),
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
     images=hyper.batch * (2 if prior else 1),
@@ -162,13 +162,6 @@ def run(
   saved.close()
   lora = adaptation.lora(state_lib.best_params(state))
   return Tuned(_merge(complete, state, mesh), lora)
-
-
-# What `loop.run` wants to know of a stage's section of the config.
-_LOOP = (
-  *('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every'),
-  'max_skipped',
-)
 
 
 def optimizer_of(hyper) -> optax.GradientTransformationExtraArgs:

@@ -149,17 +149,13 @@ def _step(stage, encoder, objective, tx, mesh, shardings: tuple):
   return update
 
 
-# What of the config's section the optimizer wants to know, and `loop.run`.
-_OPTIMIZER = ('learning_rate', 'warmup', 'clip_norm')
-_LOOP = (
-  *('steps', 'checkpoint_every', 'checkpoint_minutes', 'sample_every'),
-  'max_skipped',
-)
-
-
 def optimizer_of(hyper) -> optax.GradientTransformationExtraArgs:
   """The optimizer that the config's section asks for."""
-  return optimizer.build(**{name: hyper[name] for name in _OPTIMIZER})
+  return optimizer.build(
+    learning_rate=hyper.learning_rate,
+    warmup=hyper.warmup,
+    clip_norm=hyper.clip_norm,
+  )
 
 
 def run(
@@ -212,7 +208,7 @@ def run(
     'inversion',
     state,
     advance,
-    **{name: hyper[name] for name in _LOOP},
+    **loop.options_of(hyper),
     checkpoints=saved,
     log_path=folder / 'metrics.jsonl',
     images=hyper.batch,

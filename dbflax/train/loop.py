@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 import jax
-import numpy as np
 import tqdm
 
 from dbflax import bars, disk, errors, hosts, sharding, stop
@@ -86,6 +85,18 @@ def run(
       hosts.wait('the last checkpoint is whole')
       asked.obey()
   return state
+
+
+def options_of(hyper) -> dict:
+  """What a section of the config that fine-tunes says of `run`."""
+  names = (
+    'steps',
+    'checkpoint_every',
+    'checkpoint_minutes',
+    'max_skipped',
+    'sample_every',
+  )
+  return {name: hyper[name] for name in names}
 
 
 def _start(name: str, state: state_lib.State, steps: int) -> int:
@@ -225,8 +236,3 @@ def restore(
     checkpoints_lib.abstract(shapes, shardings)
   )
   return sharding.put(create(), shardings) if state is None else state
-
-
-def host(tree) -> dict:
-  """Parameters as numpy arrays."""
-  return jax.tree.map(np.asarray, jax.device_get(tree))

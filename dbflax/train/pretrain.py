@@ -88,10 +88,10 @@ def initialise(config, folder: pathlib.Path) -> None:
   model = pretrained.load(folder)
   root = jax.random.key(config.seed)
   params = cascade.init_encoder(model.encoder, rng.key(root, 'text_encoder'))
-  diffusers.write_params(folder / 'text_encoder', loop.host(params))
+  diffusers.write_params(folder / 'text_encoder', jax.device_get(params))
   for name, stage in model.stages.items():
     params = cascade.init_stage(stage, rng.key(root, name))
-    diffusers.write_params(folder / name / 'unet', loop.host(params))
+    diffusers.write_params(folder / name / 'unet', jax.device_get(params))
 
 
 def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
@@ -136,7 +136,7 @@ def _train_stage(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     log_path=work / 'metrics.jsonl',
   )
   saved.close()
-  return loop.host(state_lib.best_params(state))
+  return jax.device_get(state_lib.best_params(state))
 
 
 def _start(hyper, stage: cascade.Stage, key) -> dict:

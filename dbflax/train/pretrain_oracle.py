@@ -224,7 +224,7 @@ def run(config, folder: pathlib.Path, work: pathlib.Path) -> None:
     images=hyper.classes * hyper.individuals * hyper.scenes,
   )
   saved.close()
-  params = loop.host(state_lib.best_params(state))
+  params = jax.device_get(state_lib.best_params(state))
   oracle.save(folder, oracle.Oracle(network, params))
   measured = oracle_check.measure(
     oracle.load(folder), config.seed, scenes=hyper.measure_scenes

@@ -118,4 +118,4 @@ def run(config, model: cascade.Cascade, work: pathlib.Path) -> dict:
     log_path=work / 'metrics.jsonl',
   )
   saved.close()
-  return loop.host(state.params['encoder'])
+  return jax.device_get(state.params['encoder'])

@@ -79,8 +79,14 @@ def tensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {name: p.of(storages[p.storage[0]]) for name, p in parts.items()}
   # What a damaged file makes of the reading above.
   except (
-    *(OSError, EOFError, pickle.UnpicklingError, struct.error),
-    *(ValueError, TypeError, KeyError, AttributeError),
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    struct.error,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
   ) as error:
     raise errors.UserError(
       f'{path} is not a dict of tensors as torch saved it before 1.6 ({error}).'
