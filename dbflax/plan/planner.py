@@ -28,6 +28,7 @@ class Place:
   size: int
   slice: hardware.Slice | None = None
   chip: hardware.Chip | None = None
+  memory: float | None = None  # usable bytes of a device, if they are known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +57,14 @@ def place_of(topology: str) -> Place:
   """The slice named, or for '' the devices of this process."""
   if topology:
     found = hardware.parse(topology)
-    return Place(found.name, found.size, found, found.chip)
-  devices = jax.devices()
-  kind = devices[0].device_kind
+    return Place(found.name, found.size, found, found.chip, found.chip.hbm)
+  first, *others = jax.devices()
+  kind, size = first.device_kind, 1 + len(others)
   chip = {chip.kind: chip for chip in hardware.CHIPS.values()}.get(kind)
-  return Place(f'{len(devices)} x {kind}, here', len(devices), chip=chip)
+  # Of a GPU, what JAX's allocator may take; a CPU does not say.
+  told = (first.memory_stats() or {}).get('bytes_limit')
+  memory = chip.hbm if chip else told
+  return Place(f'{size} x {kind}, here', size, chip=chip, memory=memory)
 
 
 def make(config, folder: pathlib.Path) -> Plan:
@@ -75,7 +79,7 @@ def make(config, folder: pathlib.Path) -> Plan:
     compiled.check()
   config, notes = _fitted(config, place.size)
   rows = [_row(config, place, step, folder) for step in steps_of(config)]
-  limit = place.chip and place.chip.hbm * (1 - config.plan.headroom)
+  limit = place.memory and place.memory * (1 - config.plan.headroom)
   mesh = dict(_meshes(config)[0].shape)
   plan = Plan(
     config.name, place, mesh, rows, limit, config.plan.efficiency, notes

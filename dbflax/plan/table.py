@@ -110,11 +110,11 @@ def _collectives(row: quick.Row) -> str:
 def _limit(plan: planner.Plan) -> list[str]:
   if plan.limit is None:
     return [
-      'What fits is not known: of these devices the memory is not in '
-      'dbflax/plan/hardware.py; --config.plan.topology plans for a TPU'
+      'What fits is not known: these devices do not say how much memory they '
+      'have; --config.plan.topology plans for a TPU'
     ]
   gib = lambda size: f'{size / hardware.GIB:.2f} GiB'
-  usable = plan.place.chip.hbm
+  usable = plan.place.memory
   lost = sum(not plan.fits(row) for row in plan.rows)
   verdict = f'of the steps, {lost} (!) do not fit' if lost else 'all steps fit'
   share = 1 - plan.limit / usable
@@ -129,7 +129,7 @@ def _time(plan: planner.Plan) -> list[str]:
   """Totals; in words where no rates are known."""
   least, likely = plan.seconds('least'), plan.seconds('likely')
   if least is None:
-    return ['How long it takes is not known either: no peak rate is there.']
+    return ['How long it takes is not known: there is no peak rate.']
   hours = lambda seconds: f'{plan.place.size * seconds / 3600:.2f} chip-hours'
   assumed = f'{plan.efficiency:.0%}'
   return [

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import subprocess
 import sys
+import types
 
+import jax
 import pytest
 
 from configs import dog
@@ -147,8 +149,23 @@ def test_devices_without_known_rates_have_no_time(tiny_folder, tmp_path):
   assert plan.seconds('least') is None
   assert plan.limit is None
   text = table.render(plan)
-  assert 'How long it takes is not known either' in text
+  assert 'How long it takes is not known' in text
   assert 'What fits is not known' in text
+
+
+def test_a_gpu_says_itself_what_fits(tiny_folder, tmp_path, monkeypatch):
+  told = {'bytes_limit': 100 * 2**20}
+  gpu = types.SimpleNamespace(device_kind='H200', memory_stats=lambda: told)
+  monkeypatch.setattr(jax, 'devices', lambda: [gpu])
+  config = _test_run(tiny_folder)
+  fits = planner.make(config, tmp_path)
+  assert fits.limit == 0.9 * told['bytes_limit']
+  assert 'all steps fit, as estimated: 0.09 GiB' in table.render(fits)
+  told['bytes_limit'] = 2**20
+  text = table.render(planner.make(config, tmp_path))
+  assert '(!) do not fit' in text
+  assert 'fit: --config.stage_2.lora.rank=16' in text
+  assert 'How long it takes is not known' in text
 
 
 def _plan_with(limit: float, topology: str) -> planner.Plan:
