@@ -80,6 +80,11 @@ class Cascade:
   encoder: t5.T5Encoder
   stages: dict[str, Stage]
 
+  def below(self, name: str) -> Stage:
+    """Whose pictures the super-resolution stage `name` enlarges."""
+    names = list(self.stages)
+    return self.stages[names[names.index(name) - 1]]
+
 
 def parts(stage: Stage, mesh: sharding.AnyMesh, size: int) -> int:
   """How many parts, 1 or 2, a batch of `size` goes through a stage in at once.

@@ -113,14 +113,13 @@ def pair(job: job_lib.Job, name: str) -> tuple[np.ndarray, np.ndarray | None]:
 
   The first `count` of each subject; samples are scored against all.
   """
-  names = list(job.model.stages)
   stage = job.model.stages[name]
   at = lambda size: np.stack(
     _learnt(job, [s.photos[size] for s in job.subjects])
   )
   low = None
   if stage.is_super_resolution:
-    low = at(job.model.stages[names[names.index(name) - 1]].resolution)
+    low = at(job.model.below(name).resolution)
   return at(stage.resolution), low
 
 

@@ -133,7 +133,7 @@ def _sampler(config, model, name: str, mesh) -> Program:
 
 
 def _sampling(config, model, name, mesh, options, batch: int) -> Program:
-  stage, names = model.stages[name], list(model.stages)
+  stage = model.stages[name]
   length, width = config.text.max_length, model.encoder.d_model
   on_mesh = lambda shapes: memory.batched(shapes, mesh)
   args = (
@@ -143,7 +143,7 @@ def _sampling(config, model, name, mesh, options, batch: int) -> Program:
     on_mesh(jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch))),
   )
   if stage.is_super_resolution:
-    below = model.stages[names[names.index(name) - 1]].resolution
+    below = model.below(name).resolution
     args += (on_mesh(_floats(batch, below, below, 3)),)
   run, share = cascade.make_sampler(stage, options), _share(batch, mesh)
   return Program('sample', run, args, 1, options.steps, batch, share)
@@ -257,13 +257,13 @@ def _state(model, name: str, hyper, mesh):
 
 
 def _batch(config, model, name: str, mesh) -> step.Batch:
-  hyper, stage, names = config[name], model.stages[name], list(model.stages)
+  hyper, stage = config[name], model.stages[name]
   size, side = hyper.batch, hyper.crop or stage.resolution
   image = _floats(size, side, side, 3)
   text = _floats(size, config.text.max_length, model.encoder.d_model)
   shapes = step.Batch(image, text)
   if stage.is_super_resolution:
-    below = model.stages[names[names.index(name) - 1]].resolution
+    below = model.below(name).resolution
     corner = jax.ShapeDtypeStruct((size, 2), jnp.int32)
     shapes = step.Batch(image, text, _floats(size, below, below, 3), corner)
   return memory.batched(shapes, mesh)
