@@ -27,6 +27,11 @@ class InUse(UserError):
   """Another process works in the folder."""
 
 
+def one_line(error: Exception) -> str:
+  """What it says, for a message of one line."""
+  return ' '.join(str(error).split())
+
+
 def of_disk(error: Exception) -> UserError | None:
   """What a failed write is to the user; None if it is another error."""
   for cause in _causes(error):

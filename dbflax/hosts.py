@@ -60,8 +60,8 @@ def join(join: str, coordinator: str, count: int, index: int) -> None:
     )
   except (ValueError, RuntimeError) as error:
     raise errors.UserError(
-      f'the other hosts were not found ({_line(error)}); start the same '
-      'command on all of them, or say --config.hosts.join=no.'
+      f'the other hosts were not found ({errors.one_line(error)}); start the '
+      'same command on all of them, or say --config.hosts.join=no.'
     ) from error
 
 
@@ -71,10 +71,6 @@ def detected(environment: Mapping[str, str] = os.environ) -> bool:
   several = any(count.isdigit() and int(count) > 1 for count in counts)
   names = environment.get(_NAMES, '').split(',')
   return several or len(names) > 1 or 'JAX_COORDINATOR_ADDRESS' in environment
-
-
-def _line(error: Exception) -> str:
-  return ' '.join(str(error).split())
 
 
 def count() -> int:

@@ -152,7 +152,7 @@ def parse(argv: Sequence[str]):
   try:
     rest = values(argv)[1:]
   except (flags.Error, TypeError, ValueError) as error:
-    raise errors.UserError(_one_line(error)) from error
+    raise errors.UserError(errors.one_line(error)) from error
   if rest:
     raise errors.UserError(
       f"unexpected argument '{rest[0]}'; options look like --mode=run"
@@ -213,10 +213,6 @@ def _define_others(values: flags.FlagValues) -> None:
   flags.DEFINE_bool('dry_run', False, 'only say', flag_values=values)
 
 
-def _one_line(error: Exception) -> str:
-  return ' '.join(str(error).split())
-
-
 def _config_file(argv) -> tuple[pathlib.Path, list[str]]:
   """The file and variant ([] or [name]) that --config names."""
   values = flags.FlagValues()
@@ -224,7 +220,7 @@ def _config_file(argv) -> tuple[pathlib.Path, list[str]]:
   try:
     values(argv, known_only=True)
   except flags.Error as error:
-    raise errors.UserError(_one_line(error)) from error
+    raise errors.UserError(errors.one_line(error)) from error
   name, *variant = values.config.split(':', 1)
   if not name:
     raise errors.UserError(

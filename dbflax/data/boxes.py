@@ -58,7 +58,7 @@ def _read(path: pathlib.Path) -> dict:
       content = json.loads(file.read(_MAX_BYTES))
   except (OSError, ValueError, RecursionError) as error:
     raise errors.UserError(
-      f"cannot read '{path}' ({' '.join(str(error).split())}); it is JSON, "
+      f"cannot read '{path}' ({errors.one_line(error)}); it is JSON, "
       f'such as {{"rex1.jpg": [120, 40, 420, 380]}}'
     ) from error
   if not isinstance(content, dict):

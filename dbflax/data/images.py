@@ -102,8 +102,7 @@ def load(source, name: str = '') -> np.ndarray:
     ) from error
   except _DECODE_ERRORS as error:
     raise errors.UserError(
-      f"cannot read '{name}': {' '.join(str(error).split())}; "
-      'replace or remove it'
+      f"cannot read '{name}': {errors.one_line(error)}; replace or remove it"
     ) from error
 
 
