@@ -60,9 +60,9 @@ def _train(spec, inputs) -> spec_lib.Work:
   """A plain denoising step, its batch and state on the device."""
   stage, mesh = load_stage(spec, spec.part), sharding.make_mesh()
   tx = optimizer.build(learning_rate=spec_lib.LEARNING_RATE, steps=10**6)
-  state = state_lib.create(_load_params(spec, stage, mesh), tx, ema=False)
-  shardings = sharding.shard_tree(state, mesh)
-  state = sharding.put(state, shardings)
+  params = _load_params(spec, stage, mesh)
+  create, shardings = state_lib.start(params, tx, ema=False, mesh=mesh)
+  state = create()
   fields = {f.name for f in dataclasses.fields(step_lib.Batch)}
   batch = {k: v for k, v in inputs.items() if k in fields}
   batch = sharding.put_batch(step_lib.Batch(**batch), mesh)

@@ -143,7 +143,8 @@ def run(
   saved = checkpoints.Checkpoints(
     folder / 'checkpoints', fingerprint, hyper.keep
   )
-  state, shardings = _start(trainable, hyper, tx, saved, mesh)
+  ema = hyper.ema_decay > 0
+  state, shardings = loop.begin(saved, trainable, tx, ema=ema, mesh=mesh)
   del params, trainable, frozen  # now on the mesh, in the types wanted
   draw = functools.partial(_draw, stage.name, hyper, seed, mesh)
   programs = compile_programs(stage, hyper, mesh, shardings, complete)
@@ -197,21 +198,6 @@ def _completion(adaptation, frozen: dict, dtype: str, mesh):
   frozen = adapt.store(frozen, dtype)
   frozen = sharding.put(frozen, sharding.shard_tree(frozen, mesh))
   return adapt.Completion(adaptation, frozen)
-
-
-def _start(trainable: dict, hyper, tx, saved, mesh):
-  """(state, its shardings): new, or of the newest checkpoint.
-
-  Parameters are placed first: moments and average are then made where they lie,
-  all moments by one program, not by one for each shape.
-  """
-  create = functools.partial(state_lib.create, ema=hyper.ema_decay > 0)
-  shapes = jax.eval_shape(functools.partial(create, optimizer=tx), trainable)
-  shardings = sharding.shard_tree(shapes, mesh)
-  trainable = sharding.put(trainable, shardings.params)
-  init = jax.jit(tx.init, out_shardings=shardings.opt_state)
-  create = functools.partial(create, trainable, tx._replace(init=init))
-  return loop.restore(saved, create, shardings), shardings
 
 
 def _merge(complete, state: state_lib.State, mesh) -> dict:

@@ -196,7 +196,8 @@ def run(
     folder / 'checkpoints', fingerprint, hyper.keep
   )
   tx = optimizer_of(hyper)
-  state, shardings = _start(initial, tx, saved, mesh)
+  params = {NAME: jnp.asarray(initial)}
+  state, shardings = loop.begin(saved, params, tx, ema=False, mesh=mesh)
   update = make_step(stage, encoder, objective, tx, mesh, shardings)
   root = jax.random.key(seed)
 
@@ -217,12 +218,3 @@ def run(
   )
   saved.close()
   return hosts.whole(state.params[NAME])
-
-
-def _start(initial, tx, saved, mesh):
-  """(state, its shardings): new, or of the newest checkpoint."""
-  create = lambda params: state_lib.create(params, tx, ema=False)
-  params = {NAME: jnp.asarray(initial)}
-  shardings = sharding.shard_tree(jax.eval_shape(create, params), mesh)
-  create = jax.tree_util.Partial(create, params)
-  return loop.restore(saved, create, shardings), shardings

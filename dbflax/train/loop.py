@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import jax
+import optax
 import tqdm
 
 from dbflax import bars, disk, errors, hosts, sharding, stop
@@ -223,6 +224,19 @@ def _said(values: dict[str, float]) -> str:
 
 def _is_finite(values: dict) -> bool:
   return all(math.isfinite(value) for value in values.values())
+
+
+def begin(
+  checkpoints: checkpoints_lib.Checkpoints,
+  params: dict,
+  optimizer: optax.GradientTransformation,
+  *,
+  ema: bool,
+  mesh: jax.sharding.Mesh,
+) -> tuple[state_lib.State, state_lib.State]:
+  """(state, its shardings): of the newest checkpoint, or else of `params`."""
+  create, shardings = state_lib.start(params, optimizer, ema=ema, mesh=mesh)
+  return restore(checkpoints, create, shardings), shardings
 
 
 def restore(

@@ -1,10 +1,14 @@
 """What a training step carries from one step to the next."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from dbflax import sharding
 
 
 @jax.tree_util.register_dataclass
@@ -29,6 +33,26 @@ def create(
     # A copy of its own, since the step donates the state's buffers.
     jax.tree.map(jnp.copy, params) if ema else None,
   )
+
+
+def start(
+  params: dict,
+  optimizer: optax.GradientTransformation,
+  *,
+  ema: bool,
+  mesh: jax.sharding.Mesh,
+) -> tuple[Callable[[], State], State]:
+  """(`create` of these on the mesh, where the state lies).
+
+  Parameters are placed first: all else is then made where they lie, by one
+  program, not by one for each shape.
+  """
+  new = functools.partial(create, optimizer=optimizer, ema=ema)
+  shardings = sharding.shard_tree(jax.eval_shape(new, params), mesh)
+  params = sharding.put(params, shardings.params)
+  without = functools.partial(dataclasses.replace, params=None)
+  rest = jax.jit(lambda p: without(new(p)), out_shardings=without(shardings))
+  return lambda: dataclasses.replace(rest(params), params=params), shardings
 
 
 def best_params(state: State) -> dict:

@@ -1,15 +1,10 @@
 """Batches of photos, and the first state, without a network."""
 
-import contextlib
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
-from configs import default
-from dbflax import checkpoints, sharding
 from dbflax.train import finetune
-from tests import heard
 
 SIDE, LOW = 16, 4
 
@@ -101,18 +96,3 @@ def test_the_base_stage_has_no_low_image():
   batch = _draw(with_low=False)
   assert batch.low is None and batch.corner is None
   assert batch.text.shape == (4, 3, 2)
-
-
-def test_all_moments_are_made_by_one_program(tmp_path):
-  """Not by one for each shape of an array."""
-  hyper, mesh = default.get_config().stage_1, sharding.make_mesh()
-  params = {
-    f'conv_{n}': {'kernel': jnp.asarray(np.ones((n, 7), np.float32))}
-    for n in range(3, 13)
-  }
-  saved = checkpoints.Checkpoints(tmp_path / 'checkpoints', 'inputs')
-  tx = finetune.optimizer_of(hyper)
-  with contextlib.closing(saved), heard.programs() as names:
-    state, _ = finetune._start(params, hyper, tx, saved, mesh)
-  assert 'jit(init)' in names and len(names) < len(params), names
-  assert state.params['conv_5']['kernel'].sum() == 5 * 7
