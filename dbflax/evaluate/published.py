@@ -32,7 +32,8 @@ _VIT = {
   'image_size': 224, 'patch_size': 16, 'num_channels': 3, 'qkv_bias': True,
 }  # fmt: skip
 _CLIP_VISION = {
-  **{**_VIT, 'patch_size': 32},
+  **_VIT,
+  'patch_size': 32,
   'hidden_act': 'quick_gelu',
   'layer_norm_eps': 1e-5,
 }

@@ -159,11 +159,4 @@ ACCESSORIES = (
   (crown, crown, crown, crown_above),
   (bow_tie, bow_tie, bow_tie, bow_tie),
 )
-WORN_ON = (  # the anchor of each accessory
-  'face',
-  'top',
-  'neck',
-  'face',
-  'top',
-  'neck',
-)
+WORN_ON = ('face', 'top', 'neck') * 2  # the anchor of each accessory
