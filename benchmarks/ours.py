@@ -12,7 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import spec as spec_lib
-from dbflax import allocator, beside, cascade, jitted, pretrained, rng, sharding
+from dbflax import (
+  allocator,
+  beside,
+  cascade,
+  disk,
+  jitted,
+  pretrained,
+  rng,
+  sharding,
+)
 from dbflax.plan import flops
 from dbflax.text import embed, t5
 from dbflax.train import optimizer
@@ -124,12 +133,15 @@ class _Whole:
     """To functions, that are called with such arguments."""
     if not self.are_made:
       compiling = [f.trace(*args).lower().compile for f, args in programs]
-      made = [jitted.pack(compile_it) for compile_it in compiling]
-      self._file.write_bytes(pickle.dumps(made))
-    wholes = pickle.loads(self._file.read_bytes())
-    for (function, _), whole in zip(programs, wholes, strict=True):
-      if whole is not None:
-        function.take(whole)
+      with disk.atomic_path(self._file) as partial, partial.open('wb') as file:
+        for compile_it in compiling:
+          pickle.dump(jitted.pack(compile_it), file)
+    # One by one, as a run gets them: what is read takes memory, too.
+    with disk.open_file(self._file) as file:
+      for function, _ in programs:
+        if (whole := pickle.load(file)) is not None:
+          function.take(whole)
+        del whole
     self._are_given = True
 
 
