@@ -42,10 +42,10 @@ def start(
   ema: bool,
   mesh: jax.sharding.Mesh,
 ) -> tuple[Callable[[], State], State]:
-  """(`create` of these on the mesh, where the state lies).
+  """(what calls `create` for a state on the mesh, the state's shardings).
 
-  Parameters are placed first: all else is then made where they lie, by one
-  program, not by one for each shape.
+  Parameters are placed now. All else is made where they lie, by one program,
+  not by one for each shape: XLA would keep them all.
   """
   new = functools.partial(create, optimizer=optimizer, ema=ema)
   shardings = sharding.shard_tree(jax.eval_shape(new, params), mesh)
