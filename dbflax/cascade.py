@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dbflax import beside, jitted, rng, sharding
+from dbflax import jitted, rng, sharding
 from dbflax.diffusion import guidance, lowres, sampler
 from dbflax.diffusion import schedule as schedule_lib
 from dbflax.diffusion import scheduler as scheduler_lib
@@ -94,8 +94,7 @@ def parts(stage: Stage, mesh: sharding.AnyMesh, size: int) -> int:
   whatever the batch, is little beside (docs/speed.md).
   """
   is_cut = stage.is_super_resolution and size % 2 == 0
-  has_room = sharding.is_here(mesh) and beside.has_room()
-  return 2 if is_cut and has_room else 1
+  return 2 if is_cut and sharding.has_room(mesh) else 1
 
 
 def condition(

@@ -21,7 +21,7 @@ Inputs = dict[str, object]
 _CODE = {
   'photos': 2,
   'prior': 10,
-  'train': 14,
+  'train': 15,
   'inversion': 12,
   'samples': 11,
   'export': 2,

@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dbflax import errors
+from dbflax import beside, errors
 
 AXES = ('data', 'fsdp')
 _TYPES = (AxisType.Auto,) * len(AXES)
@@ -54,9 +54,13 @@ def abstract_mesh(devices: int, data: int = -1, fsdp: int = 1) -> AbstractMesh:
   return AbstractMesh(shape, AXES, axis_types=_TYPES)
 
 
-def is_here(mesh: AnyMesh) -> bool:
-  """Whether its devices are this process's; a plan's may be elsewhere."""
-  return isinstance(mesh, Mesh) and mesh.devices.flat[0] in jax.devices()
+def has_room(mesh: AnyMesh) -> bool:
+  """Whether two programs on it go at once (`beside.call`).
+
+  Never on one whose devices are not this process's, as a plan's may be.
+  """
+  is_here = isinstance(mesh, Mesh) and mesh.devices.flat[0] in jax.devices()
+  return is_here and beside.has_room()
 
 
 def mesh_shape(devices: int, data: int, fsdp: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from dbflax import beside
+from dbflax import beside, sharding
 from dbflax.train import step
 
 
@@ -84,21 +84,33 @@ def test_errors_are_the_callers(roomy):
 
 @pytest.mark.parametrize('cores', [1, 2])
 def test_a_step_takes_both_gradients_at_once(monkeypatch, cores):
+  """With one core it adds the second where the first lies."""
   threads = {}
 
-  def gradient(complete, params, batch, null_text, key, weight):
+  def gradient(
+    complete, params, batch, null_text, key, weight, half=None, others=()
+  ):
     threads[batch] = threading.get_ident()
-    return (batch, weight), {'mse': 0.0}
+    return (*others, (batch, weight)), {'mse': 0.0}
 
   monkeypatch.setattr(beside, 'cores', lambda: cores)
   stage = types.SimpleNamespace(name='stage_1')
   state = types.SimpleNamespace(step=0, params={})
   programs = step.Programs(
-    stage, None, 1, None, gradient, lambda state, *grads: (grads, 0.0)
+    stage,
+    sharding.make_mesh(devices=jax.devices()[:1]),
+    1,
+    None,
+    gradient,
+    lambda state, *grads: (grads, 0.0),
   )
   update = step.make_prior_preservation_step(programs)
   root = jax.random.key(0)
   grads, _ = update(state, 'photos', 'class images', 0.5, None, root)
-  assert grads == (('photos', 1), ('class images', 0.5))
+  photos, class_images = ('photos', 1), ('class images', 0.5)
+  if cores == 2:
+    assert grads == ((photos,), (class_images,))
+  else:
+    assert grads == ((photos, class_images),)
   assert threads['photos'] == threading.get_ident()
   assert (threads['class images'] != threading.get_ident()) == (cores == 2)

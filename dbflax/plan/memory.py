@@ -50,7 +50,8 @@ def working(
 
   Every value of the traced program is taken to exist from where it is made to
   where it is last read, as if nothing were fused. Arguments and results do not
-  count.
+  count, nor what is added to an argument for a result: XLA does so where it is
+  made.
 
   Args:
     jaxpr: of the whole program, over all devices.
@@ -68,7 +69,12 @@ def working(
     return whole / (share if is_batch else fsdp)
 
   jaxpr = getattr(jaxpr, 'jaxpr', jaxpr)
-  return round(_peak(jaxpr, size, set(map(id, jaxpr.outvars))))
+  given, free = set(map(id, jaxpr.invars)), set(map(id, jaxpr.outvars))
+  for eqn in jaxpr.eqns:
+    if eqn.primitive.name == 'add' and id(eqn.outvars[0]) in free:
+      addends = set(map(id, eqn.invars))
+      free |= addends if addends & given else set()
+  return round(_peak(jaxpr, size, free))
 
 
 def _padded(shape: tuple[int, ...], itemsize: int, tile) -> int:

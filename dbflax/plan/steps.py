@@ -212,8 +212,6 @@ def _training(
   hyper, stage = config[name], model.stages[name]
   state, complete = _state(model, name, hyper, mesh)
   with_prior = name == 'stage_1' and config.prior.weight > 0
-  parts = step.parts(stage, mesh, hyper.microbatches, hyper.batch)
-  parts = 1 if with_prior else parts
   examples = _batch(config, model, name, mesh)
   trained, moments, average, frozen, batch = map(
     memory.per_device,
@@ -224,13 +222,12 @@ def _training(
     'optimizer': moments,
     'average': average,
   }
-  # The photos' gradients wait for those of the class images.
-  calls = 2 if with_prior else parts
-  more = {'gradients': calls * trained, 'batch': batch}
   shapes = (state, complete, examples)
-  programs = _programs(stage, hyper, mesh, calls, parts, shapes)
+  programs = tuple(_programs(stage, hyper, mesh, with_prior, shapes))
+  # As many as there are at once, of photos or of class images.
+  more = {'gradients': programs[0].calls * trained, 'batch': batch}
   fsdp = mesh.shape['fsdp']
-  yield Step(name, hyper.steps, tuple(programs), held | more, fsdp)
+  yield Step(name, hyper.steps, programs, held | more, fsdp)
   if hyper.sample_every and hyper.steps >= hyper.sample_every:
     # What is frozen is put together with the rest into a copy.
     copy = memory.per_device(sampler.args[0]) if frozen else 0
@@ -270,9 +267,9 @@ def _batch(config, model, name: str, mesh) -> step.Batch:
 
 
 def _programs(
-  stage, hyper, mesh, calls: int, parts: int, shapes
+  stage, hyper, mesh, with_prior: bool, shapes
 ) -> Iterator[Program]:
-  """A training step's: `calls` gradients, of a batch in so many parts."""
+  """A training step's: gradients, at once or one onto the other, and update."""
   state, complete, examples = shapes
   lie = jax.tree.map(lambda leaf: leaf.sharding, state)
   compiled = finetune.compile_programs(stage, hyper, mesh, lie, complete)
@@ -280,11 +277,18 @@ def _programs(
   # Made of the state's step, so it lies where that does.
   key = jax.eval_shape(lambda: jax.random.key(0))
   key = key.update(sharding=sharding.replicated(mesh))
+  of_batch = step.parts(stage, mesh, hyper.microbatches, hyper.batch)
+  parts = 1 if with_prior else of_batch
+  calls = 2 if with_prior and sharding.has_room(mesh) else parts
   size = hyper.batch // hyper.microbatches // parts
+  share = _share(size, mesh)
   grads, run = state.params, compiled.gradient
   args = (complete, grads, examples, null_text, key, _floats())
   if parts == 2:
     args += (jax.ShapeDtypeStruct((), np.int32),)
   made = memory.per_device(grads)
-  yield Program('gradient', run, args, calls, 1, size, _share(size, mesh), made)
+  yield Program('gradient', run, args, calls, 1, size, share, made)
+  if with_prior and calls == 1:
+    args += (None, grads)
+    yield Program('prior gradient', run, args, 1, 1, size, share)
   yield Program('apply', compiled.apply, (state, *(grads,) * calls))

@@ -4,10 +4,12 @@
     prior preservation: L = L(instance) + λ L(class images)     (paper, eq. 2)
 
 The class images' gradient is a sharded step of its own, and draws its own t',
-ε' (and noise level) from its own random stream. Losses are logged apart. A
-batch may go through the network in microbatches, one after the other, and on a
-CPU one of large pictures goes in two halves at once; random numbers are drawn
-for the whole batch, so the gradient is the same.
+ε' (and noise level) from its own random stream. Losses are logged apart. It is
+added to that of the photos, in its place, so that only one takes memory; a CPU
+of several cores takes both at once. A batch may go through the network in
+microbatches, one after the other, and on such a CPU one of large pictures goes
+in two halves at once; random numbers are drawn for the whole batch, so the
+gradient is the same.
 Gradients are taken of what the state holds: the network's parameters, or the
 trainable part that `complete` makes the whole network of (train.adapt).
 """
@@ -147,7 +149,7 @@ class Programs:
   mesh: Mesh
   microbatches: int
   complete: adapt.Completion
-  # (complete, trainable, batch, null_text, key, weight[, half]) →
+  # (complete, trainable, batch, null_text, key, weight[, half[, others]]) →
   # (grads, parts)
   gradient: Callable
   apply: Callable  # (state, grads[, others to add]) → (state, gradient norm)
@@ -175,13 +177,16 @@ def compile_programs(
 
 @functools.lru_cache(KEPT)
 def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
-  """(complete, trainable, batch, null_text, key, weight[, half]) → …
+  """(complete, trainable, batch, null_text, key, weight[, half[, others]]) → …
 
   Makes (grads, parts): the gradient of weight × the loss, and the loss's parts,
-  of the whole batch or, where half is 0 or 1, of that half.
+  of the whole batch or, where half is 0 or 1, of that half. To `others`, which
+  are donated, it is added.
   """
 
-  def gradient(complete, trainable, batch, null_text, key, weight, half=None):
+  def gradient(
+    complete, trainable, batch, null_text, key, weight, half=None, others=None
+  ):
     def whole(part, batch, draws):
       params = complete(part)
       total, terms = loss(stage, objective, params, batch, null_text, draws)
@@ -193,15 +198,17 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
       halves = sharding.microbatches(examples, 2, mesh)
       examples = jax.tree.map(lambda a: a[half], halves)
     if microbatches == 1:
-      return grad(*examples)
-    return _mean(
-      grad,
-      jax.tree.map(jnp.zeros_like, trainable),
-      sharding.microbatches(examples, microbatches, mesh),
-    )
+      grads, terms = grad(*examples)
+    else:
+      zeros = jax.tree.map(jnp.zeros_like, trainable)
+      cut = sharding.microbatches(examples, microbatches, mesh)
+      grads, terms = _mean(grad, zeros, cut)
+    if others is not None:
+      grads = jax.tree.map(jnp.add, others, grads)
+    return grads, terms
 
   lie = (sharding.from_key(shardings), sharding.replicated(mesh))
-  return jitted.Jitted(gradient, out_shardings=lie)
+  return jitted.Jitted(gradient, out_shardings=lie, donate_argnames='others')
 
 
 @functools.lru_cache(KEPT)
@@ -259,14 +266,15 @@ def parts(
   return cascade.parts(stage, mesh, size) if microbatches == 1 else 1
 
 
-def _part(programs, state, null_text, root, stream: str, batch, weight, *half):
+def _part(programs, state, null_text, root, stream: str, batch, weight, *more):
   """(gradients, metrics) of the photos or the class images, by their stream.
 
-  The gradient is that of weight × the loss of all of the batch, or of a half.
+  The gradient is that of weight × the loss of all of the batch, or of a half;
+  `more` is for those two (`_gradient`).
   """
   key = rng.key(root, f'{programs.stage.name}/{stream}', state.step)
   args = (state.params, batch, null_text, key, np.float32(weight))
-  grads, found = programs.gradient(programs.complete, *args, *half)
+  grads, found = programs.gradient(programs.complete, *args, *more)
   names = {'mse': f'{stream}_loss', 'vlb': f'{stream}_vlb'}
   return grads, {names[loss]: value for loss, value in found.items()}
 
@@ -294,17 +302,20 @@ def make_prior_preservation_step(programs: Programs) -> Callable:
   """Makes (state, batch, prior_batch, prior_weight, null_text, root) → ….
 
   `prior_weight` is λ, a float32 scalar. The class images' gradient is a
-  sharded step of its own: it costs time, but no activation memory; on a CPU of
-  more than one core, which takes both gradients at once, memory more than time.
+  sharded step of its own: it costs time, but no memory; where both are taken at
+  once, memory more than time.
   """
 
   def update(state, batch, prior_batch, prior_weight, null_text, root):
     part = functools.partial(_part, programs, state, null_text, root)
     grads, metrics = part('instance', batch, 1)
-    prior_grads, prior_metrics = beside.call(
-      part, 'prior', prior_batch, prior_weight
-    )
-    state, norm = programs.apply(state, grads, prior_grads)
-    return state, {**metrics, **prior_metrics, 'grad_norm': norm}
+    prior = ('prior', prior_batch, prior_weight)
+    if sharding.has_room(programs.mesh):
+      others, more = beside.call(part, *prior)
+      state, norm = programs.apply(state, grads, others)
+    else:
+      grads, more = part(*prior, None, grads)
+      state, norm = programs.apply(state, grads)
+    return state, {**metrics, **more, 'grad_norm': norm}
 
   return update

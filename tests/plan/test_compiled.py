@@ -135,11 +135,14 @@ def test_a_training_step_is_compiled(stage, topology, tmp_path):
   )
   step = planner.step_of(config, stage)
   row = planner._row(config, place, step, tmp_path)
-  assert row.measured.keys() == {'gradient', 'apply'}
+  prior = {'prior gradient'} if stage == 'stage_1' else set()
+  assert row.measured.keys() == {'gradient', 'apply'} | prior
   assert all(found['fits'] for found in row.measured.values())
   # New parameters and moments take the place of the old ones.
   kept = row.resident['weights'] + row.resident['optimizer']
   assert row.measured['apply']['reused'] <= -kept
+  for name in prior:
+    assert row.measured[name]['reused'] <= -row.resident['gradients']
   assert 0 < row.working < place.chip.hbm / 10
   estimated = quick.row(step, place.chip, 1.0, {}).sent
   assert estimated <= row.sent

@@ -72,6 +72,19 @@ def test_working_bytes_are_those_of_values_alive_together():
   assert found == 3 * 16  # a, b and c
 
 
+def test_what_an_argument_is_added_to_takes_its_place():
+  """As the gradient of class images that of photos."""
+
+  def run(grads, x):
+    a, b = jnp.sin(x), jnp.cos(x)
+    return grads[0] + a, grads[1] + b
+
+  x = _floats(6)
+  assert memory.working(jax.make_jaxpr(run)((x, x), x), 1, 1, 1) == 0
+  more = lambda x: run((x * 2, x), x)  # of which one is no argument
+  assert memory.working(jax.make_jaxpr(more)(x), 1, 1, 1) == 2 * 24
+
+
 @pytest.mark.parametrize('wrap', [jax.jit, jax.checkpoint])
 def test_working_bytes_inside_of_a_program_count_once(wrap):
   run = wrap(lambda x: jnp.sin(x * 2 + 1))

@@ -6,13 +6,12 @@ answers something simple and tells what it was given.
 
 import functools
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dbflax import cascade, rng, sharding
+from dbflax import beside, cascade, rng, sharding
 from dbflax.train import optimizer
 from dbflax.train import state as state_lib
 from dbflax.train import step as step_lib
@@ -67,10 +66,8 @@ def _flat(tree):
 @pytest.fixture(scope='session')
 def params(tiny, random_params):
   """{stage: parameters, none of them zero}."""
-  key = jax.random.key(0)
-  shapes = lambda stage: jax.eval_shape(
-    lambda k: cascade.init_stage(stage, k), key
-  )
+  init = lambda stage: cascade.init_stage(stage, jax.random.key(0))
+  shapes = lambda stage: jax.eval_shape(lambda: init(stage))
   return {name: random_params(shapes(s)) for name, s in tiny.stages.items()}
 
 
@@ -93,16 +90,21 @@ def plain(tiny, params, tx):
   )
 
 
-@pytest.fixture(scope='session')
-def prior(tiny, params, tx):
+@pytest.fixture(scope='session', params=[1, 2])
+def prior(request, tiny, params, tx):
   """The prior-preservation step of the same stage: f(state, b, prior, λ)."""
   _, mesh, shardings = _state(params['stage_1'], tx, ema=True)
   update = step_lib.make_prior_preservation_step(
     _programs(tiny.stages['stage_1'], SIMPLE, tx, 0.9, mesh, shardings)
   )
-  return lambda state, batch, other, weight: update(
-    state, batch, other, np.float32(weight), NULL_TEXT, ROOT
-  )
+
+  def step(state, batch, other, weight):
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(beside, 'cores', lambda: request.param)
+      args = (batch, other, np.float32(weight), NULL_TEXT, ROOT)
+      return update(state, *args)
+
+  return step
 
 
 @pytest.fixture(scope='session')
@@ -150,8 +152,7 @@ def test_the_gradient_is_instance_plus_weighted_prior(plain, prior):
     weight: _gradient(prior(fresh(), _batch(), _batch(9), weight)[0])
     for weight in (0.0, 1.0, 2.5)
   }
-  largest = max(np.abs(g).max() for g in gradient[2.5].values())
-  moved = 0
+  moved, largest = 0, max(np.abs(g).max() for g in gradient[2.5].values())
   for name, instance in gradient[0.0].items():
     of_prior = gradient[1.0][name] - instance
     moved = max(moved, np.abs(of_prior).max())
@@ -414,10 +415,7 @@ def _call(step, with_prior, state, seed):
 
 
 def test_a_batch_is_a_tree_of_arrays():
-  leaves = flax.traverse_util.flatten_dict(
-    jax.tree.map(np.shape, vars(_crops()))
-  )
-  assert len(leaves) == 4
+  assert len(jax.tree.leaves(_crops())) == 4
   assert len(jax.tree.leaves(_batch())) == 2
 
 
