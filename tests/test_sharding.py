@@ -179,14 +179,10 @@ def test_batches_come_back_whole():
 
 def _ask_eight_devices(*args):
   """Runs tests/eight_devices.py with these arguments."""
-  flags = (
-    '--xla_force_host_platform_device_count=8'
-    ' --xla_backend_optimization_level=0'
-    ' --xla_cpu_use_fusion_emitters=false'
-  )
+  devices = '--xla_force_host_platform_device_count=8'
   environment = {
     **os.environ,
-    'XLA_FLAGS': flags,
+    'XLA_FLAGS': f'{os.environ["XLA_FLAGS"]} {devices}',
     'JAX_PLATFORMS': 'cpu',
     'PYTHONPATH': str(ROOT),
   }

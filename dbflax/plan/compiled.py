@@ -11,6 +11,7 @@ import os
 import pathlib
 import pickle
 import re
+import signal
 import subprocess
 import sys
 
@@ -66,10 +67,15 @@ def elsewhere(config, step: str, folder: pathlib.Path) -> dict[str, dict]:
     env=environment,
   )
   if done.returncode:
+    said = f'compiling {step} for {config.plan.topology}'
+    if done.returncode == -signal.SIGKILL:
+      raise errors.UserError(
+        f'{said} was killed: was memory short? IF-I-XL takes 14 GB. Programs '
+        'compiled before are kept; the same command goes on with the rest.'
+      )
     last = done.stderr.decode(errors='replace').strip().splitlines()[-1:]
     raise errors.UserError(
-      f'compiling {step} for {config.plan.topology} failed with exit code '
-      f'{done.returncode}: {" ".join(last)}'
+      f'{said} failed with exit code {done.returncode}: {" ".join(last)}'
     )
   return json.loads(done.stdout.splitlines()[-1])
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,23 @@ def test_without_libtpu_it_is_said_how_to_get_it(monkeypatch):
 )
 def test_what_a_program_needed_that_did_not_fit(message, needed):
   assert compiled.needed_bytes(message) == needed
+
+
+@pytest.mark.parametrize(
+  ('code', 'said'),
+  [
+    (-9, 'text for v4:2x2x1 was killed: was memory short?'),
+    (1, 'text for v4:2x2x1 failed with exit code 1: no such device'),
+  ],
+)
+def test_a_compiler_that_died_is_one_clear_line(
+  tmp_path, monkeypatch, code, said
+):
+  died = subprocess.CompletedProcess((), code, b'', b'began\nno such device\n')
+  monkeypatch.setattr(subprocess, 'run', lambda *args, **options: died)
+  config = _config(plan__topology='v4:2x2x1')
+  with pytest.raises(errors.UserError, match=re.escape(said)):
+    compiled.elsewhere(config, 'text', tmp_path)
 
 
 def _step():
