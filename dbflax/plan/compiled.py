@@ -70,7 +70,7 @@ def elsewhere(config, step: str, folder: pathlib.Path) -> dict[str, dict]:
     said = f'compiling {step} for {config.plan.topology}'
     if done.returncode == -signal.SIGKILL:
       raise errors.UserError(
-        f'{said} was killed: was memory short? IF-I-XL takes 14 GB. Programs '
+        f'{said} was killed: was memory short? IF-I-XL takes 17 GB. Programs '
         'compiled before are kept; the same command goes on with the rest.'
       )
     last = done.stderr.decode(errors='replace').strip().splitlines()[-1:]
