@@ -4,11 +4,11 @@
     prior preservation: L = L(instance) + λ L(class images)     (paper, eq. 2)
 
 The class images' gradient is a sharded step of its own, and draws its own t',
-ε' (and noise level) from its own random stream. Losses are logged apart. It is
-added to that of the photos, in its place, so that only one takes memory; a CPU
-of several cores takes both at once. A batch may go through the network in
-microbatches, one after the other, and on such a CPU one of large pictures goes
-in two halves at once; random numbers are drawn for the whole batch, so the
+ε' (and noise level) from its own random stream. It is added to that of the
+photos, in its place, so that only one takes memory; a CPU of several cores
+takes both at once. Losses are logged apart. A batch may go through the network
+in microbatches, one after the other, and on such a CPU one of large pictures
+goes in two halves at once; random numbers are drawn for the whole batch, so the
 gradient is the same.
 Gradients are taken of what the state holds: the network's parameters, or the
 trainable part that `complete` makes the whole network of (train.adapt).
