@@ -139,9 +139,10 @@ def _condition(stage, batch, draws) -> cascade.Conditioning | None:
 class Programs:
   """The compiled parts that both kinds of step are put together from.
 
-  Because a plain step and a prior-preservation step run the very same
-  programs, λ = 0 is plain fine-tuning to the last bit. Each part is made once
-  for all that it depends on, so that runs of one process compile it once.
+  Because a plain step and a prior-preservation step take the photos' gradient
+  by the very same program, λ = 0 is plain fine-tuning to the last bit. Each
+  part is made once for all that it depends on, so that runs of one process
+  compile it once.
   `complete` makes the network's parameters of what the state holds.
   """
 
