@@ -200,6 +200,6 @@ def test_a_run_finds_deepfloyds_repositories(
   started = job.start(config, work)
   assert list(started.model.stages) == ['stage_1', 'stage_2']
   for stage in started.model.stages.values():
-    assert stage.unet.dtype == 'bfloat16' and stage.unet.remat == 'blocks'
+    assert stage.unet.dtype == 'bfloat16' and stage.unet.remat == 'dots'
   text = started.embed(['a dog'])
   assert text.shape == (1, 77, 96) and np.isfinite(text).all()

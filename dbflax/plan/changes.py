@@ -9,7 +9,7 @@ shown. An optimizer with a smaller state changes it less than a LoRA does.
 import itertools
 from collections.abc import Iterator
 
-from dbflax import methods
+from dbflax import methods, validate
 from dbflax.plan import hardware
 
 Change = dict[str, object]  # field of the config → new value
@@ -51,8 +51,7 @@ def _others(config, step: str) -> Iterator[Change]:
   elif step in config.cascade.stages:
     yield from _activations(config[step], step)
   elif step == methods.STEP:  # Through the text encoder and the base.
-    if config.stage_1.remat == 'none':
-      yield {'stage_1.remat': 'blocks'}
+    yield from _again(config.stage_1, 'stage_1')
   else:
     section = 'prior' if step == 'class images' else 'sample'
     yield from ({f'{section}.batch': n} for n in _less(config[section].batch))
@@ -60,7 +59,7 @@ def _others(config, step: str) -> Iterator[Change]:
 
 def _activations(stage, name: str) -> Iterator[Change]:
   """A gradient that keeps less of them, or is of fewer images at once."""
-  again = [{f'{name}.remat': 'blocks'}] if stage.remat == 'none' else []
+  again = _again(stage, name)
   parts = [
     {f'{name}.microbatches': n}
     for n in range(stage.microbatches + 1, stage.batch + 1)
@@ -69,6 +68,12 @@ def _activations(stage, name: str) -> Iterator[Change]:
   yield from again
   yield from parts
   yield from _pairs(again, parts)
+
+
+def _again(stage, name: str) -> list[Change]:
+  """Activations computed again, those first that take the least time."""
+  more = validate.REMAT[validate.REMAT.index(stage.remat) + 1 :]
+  return [{f'{name}.remat': word} for word in more]
 
 
 def _less(size: int) -> Iterator[int]:
@@ -81,13 +86,14 @@ def _less(size: int) -> Iterator[int]:
 def other_training(config, step: str, devices: int) -> Iterator[Change]:
   """Changes to try that train otherwise: nearly as well, then less.
 
-  Each alone, then together with the most of what is harmless.
+  Each alone, then together with the least and the most of what is harmless.
   """
   stage = step.split()[0]
   if stage not in config.cascade.stages or step.endswith('samples'):
     return
   wider, others = _wider(config, devices), list(_others(config, step))
-  most = [*wider[-1:], *others[-1:], *_pairs(wider[-1:], others[-1:])]
+  widest, ends = wider[-1:], others[:1] + others[1:][-1:]
+  most = [*widest, *ends, *_pairs(widest, ends)]
   for change in (
     *_optimizers(config[stage], stage),
     *_lora(config[stage], stage),

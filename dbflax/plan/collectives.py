@@ -1,14 +1,14 @@
 """Which bytes devices exchange, read off the text of a compiled program.
 
-The text is a list of computations that call each other: fusions and calls once,
-the body of a while loop as often as its condition says. A collective that runs
-beside the computation is written into several fusions; they share its channel.
+A collective that runs beside the computation is written into several fusions;
+they share its channel.
 """
 
 import collections
 import math
 import re
-from collections.abc import Iterator
+
+from dbflax.plan import hlo
 
 KINDS = (
   'all-gather',
@@ -17,16 +17,9 @@ KINDS = (
   'all-to-all',
   'collective-permute',
 )
-_HEAD = re.compile(r'^(ENTRY )?%?([\w.-]+) \(.*\{$')
 _OP = re.compile(rf'= (.*?) ({"|".join(KINDS)})(-start)?\(.*')
 _CHANNEL = re.compile(r'channel_id=(\d+)')
 _SHAPE = re.compile(r'\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]')
-_CALLED = re.compile(
-  r'\b(?:calls|to_apply|(?:true|false)_computation)=%?([\w.-]+)'
-  r'|branch_computations=\{([^}]*)\}'
-)
-_LOOP = re.compile(r' while\(.*condition=%?([\w.-]+), body=%?([\w.-]+)')
-_CONSTANT = re.compile(r's32\[\]\S* constant\((\d+)\)')
 
 
 def read(text: str) -> dict[str, dict[str, int]]:
@@ -34,52 +27,18 @@ def read(text: str) -> dict[str, dict[str, int]]:
 
   Bytes are those of a collective's result, or of what a reduce-scatter reduces.
   """
-  computations, entry = _split(text)
+  computations, entry = hlo.split(text)
   found = {}  # (channel or line, times) → (kind, bytes)
-  for name, line, times in _lines(computations, entry, 1):
-    match = _OP.search(line)
-    if match:
-      channel = _CHANNEL.search(line)
-      key = (channel[1] if channel else line, times)
+  for name, times in hlo.walk(computations, entry):
+    for match in filter(None, map(_OP.search, computations.get(name, ()))):
+      channel = _CHANNEL.search(match.string)
+      key = (channel[1] if channel else match.string, times)
       found[key] = _kind(name, match[2]), _size(match)
   totals = collections.defaultdict(lambda: {'count': 0, 'bytes': 0})
   for (_, times), (kind, size) in found.items():
     totals[kind]['count'] += times
     totals[kind]['bytes'] += times * size
   return dict(totals)
-
-
-def _split(text: str) -> tuple[dict[str, list[str]], str]:
-  """({computation: its lines}, the name of the first to run)."""
-  computations, name, entry = {}, '', ''
-  for line in text.splitlines():
-    head = _HEAD.match(line)
-    if head:
-      name = head[2]
-      computations[name] = []
-      entry = name if head[1] else entry
-    elif name:
-      computations[name].append(line)
-  return computations, entry
-
-
-def _lines(computations, name: str, times: int) -> Iterator:
-  """(computation, line, how often it runs), callees included."""
-  for line in computations.get(name, ()):
-    yield name, line, times
-    loop = _LOOP.search(line)
-    if loop:
-      turns = _turns(computations, loop[1])
-      yield from _lines(computations, loop[2], times * turns)
-    for called in _CALLED.finditer(line):
-      for callee in (called[1] or called[2]).split(','):
-        yield from _lines(computations, callee.strip(' %'), times)
-
-
-def _turns(computations, condition: str) -> int:
-  """The number that a loop's condition compares its counter with."""
-  found = _CONSTANT.findall('\n'.join(computations.get(condition, ())))
-  return int(found[0]) if len(found) == 1 else 1
 
 
 def _kind(computation: str, op: str) -> str:

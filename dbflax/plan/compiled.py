@@ -18,7 +18,7 @@ import sys
 import jax
 
 from dbflax import disk, errors
-from dbflax.plan import collectives, hardware, steps
+from dbflax.plan import collectives, hardware, steps, traffic
 
 # For analysis only: compiles three to eight times faster, with the same memory,
 # costs and collectives. Windowed einsums would hide collectives in loops.
@@ -27,6 +27,8 @@ TPU_OPTIONS = {
   'xla_tpu_enable_windowed_einsum_for_all_gather': 'false',
   'xla_tpu_enable_windowed_einsum_for_reduce_scatter': 'false',
 }
+# Of what is measured and how: goes up when that changes.
+_VERSION = 2
 _UNITS = {'K': 2**10, 'M': 2**20, 'G': 2**30, 'T': 2**40}
 _SIZE = r'\(?([\d.]+)([KMGT])\)?'
 _OUT_OF_MEMORY = re.compile(
@@ -87,10 +89,8 @@ def measure(
 
   Bytes of 'arguments', 'outputs', 'reused' (outputs in place of arguments),
   'temporaries' and 'code'; 'peak' is all of them together. 'collectives' is
-  as `collectives.read` gives them, 'accessed' the bytes that are read or
-  written with the body of a loop counted once; that can be too much: where
-  IF-XL's gradients are but added, 2.3 to 2.7 times the bytes that there are. A
-  program that does not fit has but a 'peak' and 'fits': False.
+  as `collectives.read` gives them, 'accessed' as `traffic.read` does. A program
+  that does not fit has but a 'peak' and 'fits': False.
 
   Args:
     step: its shapes lie on a mesh of devices that can be compiled for.
@@ -106,7 +106,7 @@ def measure(
 
 def _kept(program: steps.Program, folder, target: str, options) -> dict:
   lowered = program.traced.lower()
-  versions = [jax.__version__, target, sorted(options.items())]
+  versions = [_VERSION, jax.__version__, target, sorted(options.items())]
   text = json.dumps(versions) + lowered.as_text()
   path = folder / f'{hashlib.sha256(text.encode()).hexdigest()}.json'
   if not path.exists():
@@ -122,7 +122,7 @@ def _compile(lowered, options) -> dict:
     if needed is None:
       raise
     return {'fits': False, 'peak': needed, 'collectives': {}, 'accessed': 0}
-  memory, costs = program.memory_analysis(), program.cost_analysis()
+  memory, text = program.memory_analysis(), program.as_text()
   sizes = {
     'arguments': memory.argument_size_in_bytes,
     'outputs': memory.output_size_in_bytes,
@@ -134,8 +134,8 @@ def _compile(lowered, options) -> dict:
     **sizes,
     'fits': True,
     'peak': sum(sizes.values()),
-    'accessed': costs.get('bytes accessed', 0),
-    'collectives': collectives.read(program.as_text()),
+    'accessed': traffic.read(text),
+    'collectives': collectives.read(text),
   }
 
 

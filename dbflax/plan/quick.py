@@ -8,7 +8,7 @@ minutes, takes the place of what else is estimated. Roofline (Williams et al.,
     bytes exchanged / interconnect (estimated: `exchange`)
 
 as if they went on side by side. Bytes of memory are those of the arguments;
-where they are measured, the likely time is by all that the compiler counts.
+where a program is compiled, the likely time is by all that it reads and writes.
 `efficiency` is the share of the peak that is assumed to be reached. Compiling,
 reading weights and the host are left out.
 """
@@ -64,7 +64,7 @@ def row(
     time = lambda share, read: total(
       lambda p: _seconds(p, chip, work[p.name] / share, read(p), sent[p.name])
     )
-    # What the compiler counts as accessed is no lower bound.
+    # All that a program reads and writes is no lower bound (`traffic`).
     least = time(1.0, lambda p: 0)
     likely = time(efficiency, lambda p: found[p.name].get('accessed', 0))
   return Row(
@@ -106,10 +106,10 @@ def _flops(program: steps.Program) -> float:
 
 def _seconds(program, chip, work: float, accessed: float, sent: float) -> float:
   """Of one call; its parameters are read in every pass."""
-  moved = max(memory.per_device(program.args), accessed)
+  moved = max(program.passes * memory.per_device(program.args), accessed)
   return max(
     work / program.share / chip.peak,
-    program.passes * moved / chip.hbm_rate,
+    moved / chip.hbm_rate,
     sent / chip.interconnect,
   )
 

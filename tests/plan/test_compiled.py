@@ -97,7 +97,7 @@ def test_measured_bytes_take_the_estimates_place(tmp_path):
   slow = quick.row(step, chip, 1.0, measured)
   assert slow.exchanged == sent
   assert slow.least == pytest.approx(2 * 1e9 / chip.interconnect)
-  # What the compiler counts as accessed is no lower bound.
+  # All that is read and written is no lower bound.
   measured['square'] |= {'accessed': 10**12}
   slower = quick.row(step, chip, 1.0, measured)
   assert slower.least == slow.least
