@@ -21,11 +21,9 @@ _ARRAY = re.compile(
   r'(?:\{([\d,]*):?(?:T\(([\d,]+)\))?[^S}]*(S\(\d+\))?[^}]*\})?'
 )
 # They move nothing: names of what there is, and what only calls others.
-_FREE = frozenset(
-  (
-    *('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast'),
-    *('while', 'conditional', 'call'),
-  )
+_FREE = (
+  *('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast'),
+  *('while', 'conditional', 'call'),
 )
 _SLICES = ('slice', 'dynamic-slice', 'gather')
 
@@ -33,7 +31,7 @@ _SLICES = ('slice', 'dynamic-slice', 'gather')
 def read(text: str) -> int:
   """Bytes of one run of a program, per device; a loop's in all of its turns."""
   computations, entry = hlo.split(text)
-  # A fusion is one operation; what it calls stays in registers.
+  # A fusion is one operation: it moves what it is given and makes.
   enters = re.compile(r' (?:call|conditional)\(').search
   return sum(
     times * _computation(computations[name])
@@ -43,15 +41,12 @@ def read(text: str) -> int:
 
 def _computation(lines: list[str]) -> int:
   held, total = {}, 0  # name → bytes of it in the large memory
-  for name, shape, op, rest in _operations(lines):
+  for match in filter(None, map(_OP.match, lines)):
+    name, shape, op, rest = match.groups()
     operands = [held.get(n, 0) for n in _NAME.findall(rest.split(')')[0])]
     held[name] = sum(_sizes(shape))
     total += _moved(op, rest, shape, sum(operands), held[name])
   return total
-
-
-def _operations(lines: list[str]) -> list[tuple[str, ...]]:
-  return [match.groups() for match in map(_OP.match, lines) if match]
 
 
 def _moved(op: str, rest: str, shape: str, operands: int, result: int) -> int:
