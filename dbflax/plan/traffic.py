@@ -52,8 +52,9 @@ def _computation(lines: list[str]) -> int:
 def _moved(op: str, rest: str, shape: str, operands: int, result: int) -> int:
   if op in _FREE or op.endswith('-done') or 'ConcatBitcast' in rest:
     return 0
-  if op in ('copy-start', 'slice-start'):  # Between two memories.
-    return min(_sizes(shape, everywhere=True)[:2])
+  if op in ('copy-start', 'slice-start'):  # Its two ends, and a flag.
+    ends = _sizes(shape, everywhere=True)[:2]
+    return min(ends) * len(_sizes(shape)[:2])
   return 2 * result if op in _SLICES else operands + result
 
 

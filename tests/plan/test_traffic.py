@@ -62,11 +62,13 @@ def test_a_copy_beside_the_computation_moves_its_slice_once():
     f'  %s = ((f32[40,160]{{1,0}}), {fast}, s32[]{{:S(2)}}) slice-start(%x)',
     f'  %d = {fast} slice-done(%s)',
     f'  %f = {fast} fusion(%d), calls=%fused',
-    f'  %c = (f32[8,160]{{1,0:T(8,128)}}, {fast}, u32[]) copy-start(%f)',
+    f'  %c = (f32[8,160]{{1,0:T(8,128)}}, {fast}) copy-start(%f)',
     '  ROOT %e = f32[8,160]{1,0:T(8,128)} copy-done(%c)',
   )
   # In and out again, each 160 lanes as 256.
   assert found == 2 * 4 * 8 * 256
+  ends = 'f32[40,160]{1,0}, f32[40,160]{1,0}, u32[]{:S(2)}'
+  assert _read(_X, f'  %c = ({ends}) copy-start(%x)') == 2 * _WHOLE
 
 
 def test_arrays_are_padded_in_the_order_that_they_lie_in():
