@@ -402,14 +402,14 @@ def _add_memory(stage) -> None:
   stage.frozen_dtype = 'float32'
   # Parts that a batch is cut into; they go through the network one after the
   # other, and the step is the same. It divides the batch, best into parts that
-  # the devices divide. 8 images of the embedded base take 233 MB of temporaries
-  # at once (remat below says how that is counted) and 64 MB in four parts.
+  # the devices divide. 8 images of the embedded base take 151 MB of temporaries
+  # at once (remat below says how that is counted) and 48 MB in four parts.
   stage.microbatches = 1
   # What the backward pass computes again, which takes time but no memory:
   # 'none'; 'blocks', all that is in a block; 'dots', that without convolutions
-  # and products with weights. For the embedded base and a batch of 8 (compiled
-  # for a CPU, to take little memory) that is 233, 131 and 148 MB of temporaries
-  # and 29.6, 34.9 and 29.8 GFLOP a gradient.
+  # and products with weights. Compiled for a CPU, a gradient of 8 images takes
+  # 151, 143 and 125 MB of temporaries and 30.6, 36.3 and 30.8 GFLOP in the
+  # embedded base; of 2, in one of 29 M, 373, 233 and 198 MB.
   stage.remat = 'none'
   # Type of the computation ('float32' or 'bfloat16'); parameters stay float32.
   stage.dtype = 'float32'

@@ -63,6 +63,11 @@ def has_room(mesh: AnyMesh) -> bool:
   return is_here and beside.has_room()
 
 
+def is_of_cpus(mesh: AnyMesh) -> bool:
+  """Not if nothing is known of its devices, as in a plan."""
+  return isinstance(mesh, Mesh) and mesh.devices.flat[0].platform == 'cpu'
+
+
 def mesh_shape(devices: int, data: int, fsdp: int) -> tuple[int, int]:
   """(data, fsdp) without the -1.
 

@@ -208,8 +208,23 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
       grads = jax.tree.map(jnp.add, others, grads)
     return grads, terms
 
-  lie = (sharding.from_key(shardings), sharding.replicated(mesh))
-  return jitted.Jitted(gradient, out_shardings=lie, donate_argnames='others')
+  return jitted.Jitted(
+    gradient,
+    out_shardings=(sharding.from_key(shardings), sharding.replicated(mesh)),
+    donate_argnames='others',
+    compiler_options=_schedule(stage, mesh),
+  )
+
+
+def _schedule(stage, mesh) -> dict[str, str]:
+  """XLA's options for a gradient that computes some things again.
+
+  XLA's CPU backend else begins what it can, for all cores to be busy: what is
+  to be computed again late, to lie in no memory until then, it computes early.
+  """
+  if stage.unet.remat == 'none' or not sharding.is_of_cpus(mesh):
+    return {}
+  return {'xla_cpu_scheduler_type': 'CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED'}
 
 
 @functools.lru_cache(KEPT)
