@@ -239,6 +239,14 @@ def test_no_text_of_the_workdir_becomes_markup(tmp_path):
   assert 'Stage <script>"' in page.text
 
 
+def test_a_command_is_copied_from_the_page_as_it_was(tmp_path):
+  root = finished(tmp_path)
+  command = """python -m dbflax.main --config='my  dog.py' '--a=<b>&'"""
+  write_json(root / 'config.json', {'command': command})
+  [shown] = re.findall('<pre>(.*?)</pre>', make(root).source)
+  assert html.unescape(re.sub('<[^<>]*>', '', shown)) == command
+
+
 @pytest.mark.parametrize(
   ('part', 'heading'),
   [
