@@ -219,8 +219,8 @@ def _gradient(stage, objective, mesh, shardings: tuple, microbatches: int):
 def _schedule(stage, mesh) -> dict[str, str]:
   """XLA's options for a gradient that computes some things again.
 
-  XLA's CPU backend else begins what it can, for all cores to be busy: what is
-  to be computed again late, to lie in no memory until then, it computes early.
+  Else XLA's CPU backend begins whatever it can, to keep all cores busy, and so
+  computes early, for memory to hold, what was put off to take none.
   """
   if stage.unet.remat == 'none' or not sharding.is_of_cpus(mesh):
     return {}
