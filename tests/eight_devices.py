@@ -181,7 +181,7 @@ def placement(name, folder, kind):
     del tuned
   assert seen == [
     *('started at 0', 'at 2', 'ended at 2'),
-    *('started at 2', 'at 4', 'ended at 4'),
+    *('started at 2', 'at 2', 'at 4', 'ended at 4'),
   ], seen
 
 
